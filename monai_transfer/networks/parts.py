@@ -1,0 +1,45 @@
+"""What a network says about itself so that a strategy can name its parts."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import nn
+
+from monai_transfer.errors import InputError
+
+
+@runtime_checkable
+class PartedNetwork(Protocol):
+    """A network whose direct children are its parts.
+
+    Attributes:
+        parts: names of the direct children, in execution order; together they hold every
+            parameter and buffer of the network.
+        input_layer: dotted name of the layer that sees the image channels first.
+    """
+
+    parts: tuple[str, ...]
+    input_layer: str
+
+
+def part_of(network: nn.Module, tensor_name: str) -> str:
+    """Name of the part that a parameter or buffer belongs to.
+
+    Args:
+        network: a :class:`PartedNetwork`.
+        tensor_name: a key of its ``state_dict()``.
+
+    Raises:
+        InputError: the network declares no parts, or none holds the tensor.
+
+    Example:
+        >>> from monai_transfer.networks import PathologyUNet
+        >>> part_of(PathologyUNet(4, 2), "head.output.bias")
+        'head'
+    """
+    name = type(network).__name__
+    if not isinstance(network, PartedNetwork):
+        raise InputError(name, "network", "declare `parts` and `input_layer` to be transferred")
+    part = tensor_name.split(".", 1)[0]
+    if part not in network.parts:
+        raise InputError(name, f"tensor {tensor_name}", f"lie in one of {', '.join(network.parts)}")
+    return part
