@@ -21,6 +21,18 @@ class PartedNetwork(Protocol):
     input_layer: str
 
 
+def require_parts(network: nn.Module) -> PartedNetwork:
+    """The same network, known to declare its parts.
+
+    Raises:
+        InputError: it does not.
+    """
+    if isinstance(network, PartedNetwork):
+        return network
+    name = type(network).__name__
+    raise InputError(name, "network", "declare `parts` and `input_layer` to be transferred")
+
+
 def part_of(network: nn.Module, tensor_name: str) -> str:
     """Name of the part that a parameter or buffer belongs to.
 
@@ -36,10 +48,9 @@ def part_of(network: nn.Module, tensor_name: str) -> str:
         >>> part_of(PathologyUNet(4, 2), "head.output.bias")
         'head'
     """
-    name = type(network).__name__
-    if not isinstance(network, PartedNetwork):
-        raise InputError(name, "network", "declare `parts` and `input_layer` to be transferred")
+    parts = require_parts(network).parts
     part = tensor_name.split(".", 1)[0]
-    if part not in network.parts:
-        raise InputError(name, f"tensor {tensor_name}", f"lie in one of {', '.join(network.parts)}")
+    if part not in parts:
+        name = type(network).__name__
+        raise InputError(name, f"tensor {tensor_name}", f"lie in one of {', '.join(parts)}")
     return part

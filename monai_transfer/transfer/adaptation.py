@@ -1,0 +1,159 @@
+"""From a source and a strategy to a network that is ready to train, with its report and proof."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from monai_transfer.errors import InputError
+from monai_transfer.networks.parts import part_of, require_parts
+from monai_transfer.transfer.channels import match_channels
+from monai_transfer.transfer.freeze import (
+    digest,
+    freeze,
+    freeze_norms,
+    frozen_tensors,
+    parameter_groups,
+    verify_frozen,
+)
+from monai_transfer.transfer.report import Action, TensorRecord, TransferReport
+from monai_transfer.transfer.sources import Source, read_source
+from monai_transfer.transfer.strategies import Strategy, read_strategy
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A network with a strategy applied to it.
+
+    Args:
+        network: the network, weights copied and parts frozen, in place.
+        strategy: the resolved strategy.
+        report: what became of every tensor.
+        frozen: digest of the frozen tensors, taken when they were frozen.
+    """
+
+    network: nn.Module
+    strategy: Strategy
+    report: TransferReport
+    frozen: Mapping[str, str] = field(default_factory=dict)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Optimiser groups of what is trained, at the strategy's rates."""
+        return parameter_groups(self.network, learning_rate, rates=self.strategy.rates)
+
+    def verify(self) -> None:
+        """Raise an InputError unless what was frozen is still bit-identical."""
+        verify_frozen(self.network, self.frozen)
+
+
+def adapt(
+    network: nn.Module,
+    source: str | Path | Source | None = None,
+    *,
+    strategy: str | Mapping[str, Any] | Strategy = "all",
+    modalities: Sequence[str],
+    search: Sequence[Path] = (),
+    new_channel: str = "nearest",
+) -> Adaptation:
+    """Apply a strategy to a freshly initialised network.
+
+    Args:
+        network: declares its parts (:class:`~monai_transfer.networks.PartedNetwork`); changed in
+            place. Its present values are what ``reset`` parts keep.
+        source: see :func:`~monai_transfer.transfer.sources.read_source`; not read when the
+            strategy copies nothing.
+        strategy: see :func:`~monai_transfer.transfer.strategies.read_strategy`.
+        modalities: modality of each input channel of `network`.
+        search: folders that hold bundles.
+        new_channel: what a modality that the source never saw starts from.
+
+    Returns:
+        The network, its strategy, the report and the digest of what is frozen.
+
+    Raises:
+        InputError: no source where one is needed, or a tensor that the strategy promises to copy
+            is not in the source or has another shape.
+    """
+    chosen = read_strategy(strategy).resolve(require_parts(network).parts)
+    given: Source | None = None
+    if chosen.copy:
+        if source is None:
+            rule = "name a source bundle or checkpoint"
+            raise InputError("options", f"strategy {chosen.name}", rule, got="no source")
+        given = source if isinstance(source, Source) else read_source(source, search=search)
+    state, records = _merge(network, given, chosen, list(modalities), new_channel)
+    network.load_state_dict(state)
+    _freeze(network, chosen)
+    frozen = digest(frozen_tensors(network))
+    tensors = tuple(replace(r, frozen=r.part != "source" and r.name in frozen) for r in records)
+    report = TransferReport(
+        given.name if given else None,
+        given.sha256 if given else None,
+        chosen.as_dict(),
+        tensors,
+        given.notes if given else (),
+    )
+    return Adaptation(network, chosen, report, frozen)
+
+
+def _merge(
+    network: nn.Module,
+    source: Source | None,
+    strategy: Strategy,
+    modalities: list[str],
+    new_channel: str,
+) -> tuple[dict[str, Tensor], list[TensorRecord]]:
+    """The state the network starts from, and a record of each tensor."""
+    fresh = network.state_dict()
+    input_weight = f"{require_parts(network).input_layer}.weight"
+    given = dict(source.state) if source else {}
+    merged, records, missing = {}, [], []
+    for name, value in fresh.items():
+        part, theirs, reason = part_of(network, name), given.pop(name, None), ""
+        action: Action = "loaded"
+        if part in strategy.reset:
+            kept = value
+            action, reason = "reset", "fresh initialisation"
+        elif theirs is None:
+            missing.append(f"{name} is not in the source")
+            continue
+        else:
+            if source and name == input_weight and source.modalities:
+                theirs, how = match_channels(
+                    theirs, source.modalities, target=modalities, new_channel=new_channel
+                )
+                reason = "" if how == "same modalities" else how
+            if theirs.shape != value.shape:
+                missing.append(f"{name} has shape {tuple(theirs.shape)}, not {tuple(value.shape)}")
+                continue
+            kept = theirs.to(value.dtype)
+            if reason:
+                action = "adapted"
+        merged[name] = kept
+        records.append(TensorRecord(name, part, action, reason, tuple(value.shape), False))
+    if missing and source:
+        raise _too_little(source, strategy, missing, len(fresh))
+    for name, tensor in given.items():
+        shape = tuple(tensor.shape)
+        records.append(TensorRecord(name, "source", "skipped", "not in the network", shape, False))
+    return merged, records
+
+
+def _too_little(source: Source, strategy: Strategy, missing: list[str], total: int) -> InputError:
+    listed = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if missing[5:] else "")
+    return InputError(
+        f"source {source.name}",
+        f"strategy {strategy.name}",
+        f"be able to copy every tensor of {', '.join(strategy.copy)}",
+        got=f"{len(missing)} of {total} tensors that do not fit: {listed}",
+        todo="Reset those parts, or choose a source of the same architecture.",
+    )
+
+
+def _freeze(network: nn.Module, strategy: Strategy) -> None:
+    for part in strategy.freeze:
+        freeze(network.get_submodule(part))
+    if strategy.norm == "frozen":
+        freeze_norms(network)

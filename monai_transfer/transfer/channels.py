@@ -1,0 +1,102 @@
+"""Matching the channels of the first layer by modality name."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from monai_transfer.errors import InputError, choice
+
+NEW_CHANNEL = ("nearest", "average", "zero")
+"""What a modality that the source never saw may start from."""
+
+_NEAREST = {
+    "t1": ("t1c", "flair", "t2"),
+    "t1c": ("t1", "flair", "t2"),
+    "t2": ("flair", "pd", "t1"),
+    "pd": ("t2", "flair", "t1"),
+    "flair": ("t2", "pd", "t1"),
+}
+
+
+def match_channels(
+    weight: Tensor,
+    source: Sequence[str],
+    *,
+    target: Sequence[str],
+    new_channel: str = "nearest",
+) -> tuple[Tensor, str]:
+    """First-layer weight for other modalities, or the same ones in another order.
+
+    A modality keeps its own filters wherever it moves. One that the source never saw starts from
+    the filters of its nearest relative, the average of all, or zero. Where the set of modalities
+    changed, the whole weight is scaled so that its Frobenius norm, and with it the scale of the
+    activations, stays what the source had.
+
+    Args:
+        weight: (out, len(source), ...) weight of the source's first layer.
+        source: modality of each of its input channels.
+        target: modality of each channel of the new network.
+        new_channel: what an unseen modality starts from.
+
+    Returns:
+        The (out, len(target), ...) weight, and one line that says how it was made.
+
+    Raises:
+        InputError: the weight does not have one input per source modality, a modality is named
+            twice, no modality is shared, or `new_channel` is unknown.
+
+    Source:
+        Ours; the papers keep their modalities. Preserving the norm follows the practice of
+        repeating and rescaling RGB stems.
+
+    Example:
+        >>> w = torch.tensor([[[1.0], [2.0]]])  # one filter over t1, flair
+        >>> match_channels(w, ["t1", "flair"], target=["flair", "t1"])[0].flatten().tolist()
+        [2.0, 1.0]
+    """
+    source, target = list(source), list(target)
+    _check(weight, source, target, new_channel)
+    columns, how = [], []
+    for modality in target:
+        if modality in source:
+            columns.append(weight[:, source.index(modality)])
+            continue
+        column, origin = _new_column(weight, source, modality, new_channel)
+        columns.append(column)
+        how.append(f"{modality} from {origin}")
+    adapted = torch.stack(columns, dim=1)
+    dropped = [m for m in source if m not in target]
+    if how or dropped:
+        factor = float(weight.norm() / adapted.norm())
+        adapted = adapted * factor
+        how += [f"{m} dropped" for m in dropped] + [f"scaled by {factor:.3g}"]
+    else:
+        how = ["reordered"] if source != target else ["same modalities"]
+    return adapted, ", ".join(how)
+
+
+def _check(weight: Tensor, source: list[str], target: list[str], new_channel: str) -> None:
+    where = "first layer"
+    if weight.shape[1] != len(source):
+        rule = f"have one input channel per source modality ({', '.join(source)})"
+        raise InputError(where, "source weight", rule, got=weight.shape[1])
+    for names, side in ((source, "source"), (target, "target")):
+        if len(set(names)) != len(names):
+            raise InputError(where, f"{side} modalities", "be named once each", got=names)
+    if not set(source) & set(target):
+        rule = f"share at least one with the source ({', '.join(source)})"
+        raise InputError(where, "target modalities", rule, got=", ".join(target))
+    if new_channel not in NEW_CHANNEL:
+        raise choice(where, "new_channel", new_channel, NEW_CHANNEL)
+
+
+def _new_column(
+    weight: Tensor, source: list[str], modality: str, new_channel: str
+) -> tuple[Tensor, str]:
+    if new_channel == "zero":
+        return torch.zeros_like(weight[:, 0]), "zero"
+    relatives = [m for m in _NEAREST.get(modality, ()) if m in source]
+    if new_channel == "nearest" and relatives:
+        return weight[:, source.index(relatives[0])], relatives[0]
+    return weight.mean(dim=1), "the average"

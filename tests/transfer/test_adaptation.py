@@ -1,0 +1,151 @@
+import json
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from monai_transfer.errors import InputError
+from monai_transfer.networks import PathologyUNet
+from monai_transfer.transfer import STRATEGIES, Source, adapt
+
+MODALITIES = ["t1", "flair"]
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "PathologyUNet": lambda: PathologyUNet(2, 2, filters=2, resolution_steps=3)
+}
+
+
+def trained_source(network: nn.Module) -> Source:
+    """Weights no fresh network has, batch-norm statistics included."""
+    generator = torch.Generator().manual_seed(1)
+    state = {
+        name: torch.rand(value.shape, generator=generator)
+        if value.is_floating_point()
+        else value + 7
+        for name, value in network.state_dict().items()
+    }
+    return Source("lesions", state, tuple(MODALITIES), "0" * 64)
+
+
+def train(network: nn.Module, groups: list[dict], steps: int = 3) -> None:
+    optimiser = torch.optim.AdamW(groups, weight_decay=0.1)
+    network.train()
+    for step in range(steps):
+        generator = torch.Generator().manual_seed(step)
+        image = 1 + torch.randn(2, 2, 8, 8, 8, generator=generator)
+        optimiser.zero_grad()
+        network(image).square().mean().backward()
+        optimiser.step()
+
+
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_network_and_strategy_keeps_the_transfer_contract(
+    name: str, build: Callable[[], nn.Module]
+):
+    torch.manual_seed(0)
+    network = build()
+    fresh = {k: v.clone() for k, v in network.state_dict().items()}
+    source = trained_source(network)
+    adaptation = adapt(network, source, strategy=name, modalities=MODALITIES)
+    start = {k: v.clone() for k, v in network.state_dict().items()}
+    strategy = adaptation.strategy
+    for tensor, value in start.items():  # the start is what the strategy promises
+        part = tensor.split(".")[0]
+        assert torch.equal(value, (source.state if part in strategy.copy else fresh)[tensor]), (
+            tensor
+        )
+    totals = adaptation.report.totals()
+    assert sum(totals[a]["tensors"] for a in ("loaded", "adapted", "reset")) == len(start)
+    if name == "direct":
+        assert totals["frozen"]["tensors"] == len(start)
+        with pytest.raises(InputError, match="at least one parameter to train"):
+            adaptation.parameter_groups(0.01)
+        return
+    train(network, adaptation.parameter_groups(0.01))
+    adaptation.verify()
+    for tensor, value in network.state_dict().items():  # frozen stayed, all else moved
+        is_frozen = tensor.split(".")[0] in strategy.freeze
+        assert torch.equal(value, start[tensor]) == is_frozen, tensor
+
+
+def test_the_proof_notices_a_weight_that_moved():
+    adaptation = adapt(
+        network := NETWORKS["PathologyUNet"](),
+        trained_source(network),
+        strategy="decoder",
+        modalities=MODALITIES,
+    )
+    with torch.no_grad():
+        network.encoder.steps[0][0].weight[0, 0, 0, 0, 0] += 1e-6
+    with pytest.raises(InputError, match="encoder.steps.0.0.weight"):
+        adaptation.verify()
+
+
+def test_channels_are_matched_by_name_and_the_report_says_so():
+    network = PathologyUNet(4, 2, filters=2, resolution_steps=3)
+    source = trained_source(NETWORKS["PathologyUNet"]())
+    report = adapt(
+        network, source, strategy="continue", modalities=["t1", "t1c", "t2", "flair"]
+    ).report
+    record = next(r for r in report.tensors if r.name == network.input_layer + ".weight")
+    assert record.action == "adapted"
+    assert record.reason.startswith("t1c from t1, t2 from flair, scaled by")
+    assert report.totals()["adapted"]["tensors"] == 1
+
+
+def test_less_than_promised_is_an_error_that_names_the_tensors():
+    source = trained_source(NETWORKS["PathologyUNet"]())
+    partial = {k: v for k, v in source.state.items() if not k.startswith("decoder.ups.0")}
+    poorer = Source("half", partial, tuple(MODALITIES), "")
+    with pytest.raises(
+        InputError, match=r"source half: strategy all .* decoder.ups.0.up.weight is"
+    ):
+        adapt(NETWORKS["PathologyUNet"](), poorer, strategy="all", modalities=MODALITIES)
+    with pytest.raises(InputError, match=r"head.output.weight has shape \(2, 2, 1, 1, 1\), not"):
+        four_classes = PathologyUNet(2, 4, filters=2, resolution_steps=3)
+        adapt(four_classes, source, strategy="direct", modalities=MODALITIES)
+
+
+def test_tensors_only_the_source_has_are_listed_as_skipped():
+    network = NETWORKS["PathologyUNet"]()
+    state = {**trained_source(network).state, "aux.weight": torch.zeros(3)}
+    source = Source("more", state, tuple(MODALITIES), "")
+    report = adapt(network, source, strategy="continue", modalities=MODALITIES).report
+    assert [(r.name, r.reason) for r in report.tensors if r.action == "skipped"] == [
+        ("aux.weight", "not in the network")
+    ]
+
+
+def test_scratch_needs_no_source_and_the_others_do():
+    report = adapt(NETWORKS["PathologyUNet"](), strategy="scratch", modalities=MODALITIES).report
+    assert report.source is None
+    with pytest.raises(InputError, match="strategy all must name a source"):
+        adapt(NETWORKS["PathologyUNet"](), strategy="all", modalities=MODALITIES)
+
+
+def test_norm_frozen_freezes_norms_inside_trained_parts():
+    network = NETWORKS["PathologyUNet"]()
+    strategy = {"copy": ["*"], "norm": "frozen"}
+    adaptation = adapt(network, trained_source(network), strategy=strategy, modalities=MODALITIES)
+    train(network, adaptation.parameter_groups(0.01))
+    adaptation.verify()
+    assert {name.split(".")[-1] for name in adaptation.frozen} >= {"running_mean", "running_var"}
+    assert network.encoder.steps[0][0].weight.requires_grad
+
+
+def test_the_report_is_json_and_its_table_names_every_part():
+    network = NETWORKS["PathologyUNet"]()
+    report = adapt(network, trained_source(network), strategy="head", modalities=MODALITIES).report
+    content = json.loads(report.to_json())
+    assert content["totals"] == report.totals()
+    assert content["tensors"][0] == {
+        "name": "encoder.steps.0.0.weight",
+        "part": "encoder",
+        "action": "loaded",
+        "reason": "",
+        "shape": [2, 2, 3, 3, 3],
+        "frozen": True,
+    }
+    cells = [str(cell) for column in report.table().columns for cell in column.cells]
+    assert {"encoder", "decoder", "head", "frozen", "trained"} <= set(cells)
