@@ -1,6 +1,7 @@
-"""What all tests share: one thread each, no windows, no GPU tests where there is no GPU."""
+"""What all tests share: checked annotations, one thread each, no windows, no GPU test without one."""
 
 import os
+import pkgutil
 
 # Read by NumPy and torch when they load: in the test workers, and in every command a test runs.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -8,6 +9,21 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
+from jaxtyping import install_import_hook
+
+import monai_transfer
+
+# Annotations hold in every call the tests make, shapes included; an int may stand for a float, as
+# it may for mypy. Networks are left out: TorchScript reads the source of a function, not of its
+# wrapper. The hook must be there before the modules are.
+install_import_hook(
+    [
+        f"monai_transfer.{module.name}"
+        for module in pkgutil.iter_modules(monai_transfer.__path__)
+        if module.name != "networks"
+    ],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
