@@ -1,0 +1,227 @@
+"""The command line: each verb parses its arguments and calls the package.
+
+A verb imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from monai_transfer import __version__
+from monai_transfer.errors import InputError
+
+
+class _Verbs(TyperGroup):
+    """Shows what the user can mend as one line, with status 1; ``--debug`` shows the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if ctx.params["debug"]:
+                raise
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+manifest = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
+app.add_typer(manifest, name="manifest")
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
+    if asked:
+        typer.echo(f"monai-transfer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Transfer learning for brain-MRI segmentation, on MONAI.
+
+    Training, evaluation and inference are bundles, run by MONAI's own command:
+
+    `python -m monai.bundle run --config_file bundles/brats_ft/train.json`
+    """
+    del debug, version  # read from the context by _Verbs; handled by its callback
+
+
+@app.command()
+def simulate(
+    disease: Annotated[str, typer.Argument(help="ms (lesions) or brats (tumours, BraTS 2018).")],
+    *,
+    subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")],
+    output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
+    spacing_mm: Annotated[float, typer.Option(help="Voxel edge in mm; 1 is the real size.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
+    protocol: Annotated[
+        str | None, typer.Option(help="Scanner protocol by name; the disease's own if not given.")
+    ] = None,
+) -> None:
+    """Simulate a cohort, in the folder layout of the real data set.
+
+    Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
+    fractions and t1, t1c, t2 and flair computed from the MR signal equations. It looks like MRI
+    and is not real data: the headers say so. An interrupted run goes on where it stopped.
+
+    Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
+    """
+    from monai_transfer.simulation import simulate_cohort
+
+    simulate_cohort(
+        disease,
+        output,
+        subjects=subjects,
+        spacing_mm=spacing_mm,
+        seed=seed,
+        workers=workers,
+        protocol=protocol,
+    )
+    typer.echo(f"{subjects} simulated subjects in {output}")
+
+
+@manifest.callback()
+def _manifest() -> None:
+    """Describe a data set once, list its files for training, and check them."""
+
+
+def _patients(text: str) -> float:
+    """A number of patients (``50``), or their share (``0.2``)."""
+    try:
+        return float(text) if "." in text else int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is neither a number of patients nor a share") from None
+
+
+@manifest.command()
+def build(
+    description: Annotated[Path, typer.Argument(help="Such as data_manifests/brats2018.json.")],
+    *,
+    dataset_dir: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    output: Annotated[Path, typer.Option(help="Datalist to write (JSON).")],
+    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
+    validation: Annotated[
+        float | None,
+        typer.Option(
+            parser=_patients,
+            metavar="PATIENTS",
+            help="How many (50), or which share (0.2), choose the epoch; else the manifest's.",
+        ),
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(
+            parser=_patients,
+            metavar="PATIENTS",
+            help="How many, or which share, are kept for the result; likewise.",
+        ),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="A part of the data set: do not compare the counts.")
+    ] = False,
+) -> None:
+    """Write the Decathlon datalist of a data set: channels in named order, split by patient.
+
+    The files are found by the pattern in the data set's description, and counted against it.
+    They are listed by paths relative to the folder; nothing is copied.
+
+    Example: `monai-transfer manifest build data_manifests/brats2018.json --dataset-dir brats2018
+    --output datalist.json`
+    """
+    from monai_transfer.data import build_datalist, read_manifest, write_datalist
+
+    datalist = build_datalist(
+        read_manifest(description),
+        dataset_dir,
+        seed=seed,
+        validation=validation,
+        test=test,
+        check_counts=not partial,
+    )
+    write_datalist(datalist, output)
+    sizes = (f"{len(datalist[split])} {split}" for split in ("training", "validation", "test"))
+    typer.echo(f"{output}: {', '.join(sizes)}")
+
+
+@manifest.command()
+def check(
+    datalist: Annotated[Path, typer.Argument(help="Any Decathlon-style dataset.json.")],
+    *,
+    dataset_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the data set; the datalist's own if left out.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Files read at a time; one per core if left out.")
+    ] = None,
+) -> None:
+    """Check every file that a datalist names; each fault is one line on standard output.
+
+    Files must be complete and readable, 3D, finite and on one grid for each subject; labels must be
+    declared; no patient may be in two splits, and no path may leave the folder. Every training
+    run passes this gate first. Ends with status 1 when a fault would stop it.
+
+    Example: `monai-transfer manifest check datalist.json --dataset-dir brats2018`
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from monai_transfer.data import check_datalist, read_datalist
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("checking", total=None)
+        faults = check_datalist(
+            read_datalist(datalist),
+            datalist.parent if dataset_dir is None else dataset_dir,
+            workers=workers,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for fault in faults:
+        typer.echo(str(fault))
+    errors = sum(fault.severity == "error" for fault in faults)
+    typer.echo(f"{datalist}: {errors} errors, {len(faults) - errors} warnings", err=True)
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bundles() -> None:
+    """List the bundles: task, channels, the bundle each starts from, score.
+
+    Scores are those in the bundle's metadata, which says on which data they were reached.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from monai_transfer.bundle import list_bundles
+
+    table = Table("bundle", "task", "channels", "source", "score", box=None)
+    for record in list_bundles():
+        table.add_row(
+            record.name, record.task, " ".join(record.channels), record.source, record.score
+        )
+    Console().print(table)
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="monai-transfer")
