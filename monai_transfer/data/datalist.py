@@ -1,0 +1,140 @@
+"""Datalists: Decathlon ``dataset.json`` files, built from a manifest or anyone's."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monai_transfer.data.faults import all_at_once
+from monai_transfer.data.manifest import Manifest
+from monai_transfer.data.splits import split_patients
+from monai_transfer.data.strict_json import read_json, write_json
+from monai_transfer.data.subjects import Subject, find_subjects
+from monai_transfer.errors import InputError
+
+SPLITS = ("training", "validation", "test")
+
+
+def build_datalist(
+    manifest: Manifest,
+    dataset_dir: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    test: float | None = None,
+    check_counts: bool = True,
+) -> dict[str, Any]:
+    """List a data set's subjects, split as its paper did.
+
+    Args:
+        manifest: the data set.
+        dataset_dir: its folder; no trace of it is in the result.
+        seed: of the split.
+        validation: patients (``int``) or their share (``float``); ``None``: the manifest's.
+        test: likewise.
+        check_counts: compare with the manifest's counts and its largest number of cases;
+            ``False`` for a part of the data set.
+
+    Returns:
+        A Decathlon datalist. Entries of ``training``, ``validation`` and ``test`` hold ``image``
+        (paths relative to `dataset_dir` in the order of ``modality``), ``label``, ``subject``,
+        ``patient`` and, with groups, ``group``.
+
+    Raises:
+        InputError: incomplete subjects, counts that are not the paper's, a split that does not fit.
+
+    Source:
+        Format: Medical Segmentation Decathlon (Antonelli 2022, doi:10.1038/s41467-022-30695-9); the
+        keys validation, subject, patient, group and split are ours.
+
+    Example:
+        >>> from monai_transfer.data import manifest_path, read_manifest
+        >>> manifest = read_manifest(manifest_path("brats2018"))
+        >>> datalist = build_datalist(manifest, "Training")  # doctest: +SKIP
+        >>> (
+        ...     datalist["numTraining"],
+        ...     datalist["numValidation"],
+        ...     datalist["numTest"],
+        ... )  # doctest: +SKIP
+        (169, 50, 66)
+    """
+    subjects = find_subjects(manifest, dataset_dir)
+    if check_counts:
+        _check_counts(manifest, subjects)
+    plan = manifest.split
+    amounts = {
+        "validation": plan.validation if validation is None else validation,
+        "test": plan.test if test is None else test,
+    }
+    parts = split_patients(_groups_of_patients(subjects), **amounts, seed=seed)
+    part_of = {patient: part for part, patients in parts.items() for patient in patients}
+    lists = {
+        part: [_entry(subject) for subject in subjects if part_of[subject.patient] == part]
+        for part in SPLITS
+    }
+    if check_counts and plan.cases and max(plan.cases) > len(lists["training"]):
+        raise InputError(
+            manifest.name,
+            "training",
+            f"hold {max(plan.cases)} cases or more",
+            got=len(lists["training"]),
+            todo="Hold out fewer for validation and test.",
+        )
+    return {
+        "name": manifest.name,
+        "description": manifest.description,
+        "reference": manifest.citation,
+        "licence": manifest.licence,
+        "tensorImageSize": "3D",
+        "modality": {str(i): name for i, name in enumerate(manifest.modalities)},
+        "labels": {str(value): name for value, name in sorted(manifest.labels.items())},
+        "split": {"recipe": plan.recipe, **amounts, "seed": seed},
+        **{f"num{part.capitalize()}": len(lists[part]) for part in SPLITS},
+        **lists,
+    }
+
+
+def write_datalist(datalist: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a datalist aside and rename it; raises InputError if the folder cannot be written."""
+    write_json(datalist, path)
+
+
+def read_datalist(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read any Decathlon ``dataset.json`` as strict JSON; `check_datalist` judges what is in it.
+
+    Raises:
+        InputError: not strict JSON: see `monai_transfer.data.strict_json.read_json`.
+    """
+    return read_json(path)
+
+
+def _groups_of_patients(subjects: Sequence[Subject]) -> dict[str, str]:
+    """Patient → group; several groups (a tumour that progressed) make a stratum of their own."""
+    groups: dict[str, set[str]] = {}
+    for subject in subjects:
+        groups.setdefault(subject.patient, set()).add(subject.group or "")
+    return {patient: "+".join(sorted(names)) for patient, names in groups.items()}
+
+
+def _entry(subject: Subject) -> dict[str, Any]:
+    entry: dict[str, Any] = {"image": list(subject.images)}
+    if subject.label is not None:
+        entry["label"] = subject.label
+    entry |= {"subject": subject.subject, "patient": subject.patient}
+    return entry if subject.group is None else {**entry, "group": subject.group}
+
+
+def _check_counts(manifest: Manifest, subjects: Sequence[Subject]) -> None:
+    if manifest.counts is None:
+        return
+    found = Counter(subject.group for subject in subjects)
+    expected = {"subjects": manifest.counts.subjects, **manifest.counts.groups}
+    got = {"subjects": len(subjects), **{group: found[group] for group in manifest.counts.groups}}
+    faults = [
+        f"{name}: must be {number} as in the paper, got {got[name]}"
+        for name, number in expected.items()
+        if got[name] != number
+    ]
+    if faults:
+        todo = "Complete the data set, or build without the check of counts."
+        raise all_at_once(manifest.name, "counts", faults, todo=todo)

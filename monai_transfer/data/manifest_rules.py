@@ -1,0 +1,169 @@
+"""The rules a manifest's JSON must keep: each key by itself, then the keys together."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from monai_transfer.data.layout import FIELDS, escapes, pattern_fields
+
+RECIPES = ("stratified",)
+
+
+class _Key(NamedTuple):
+    holds: Callable[[Any], bool]
+    rule: str
+    required: bool = True
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value)) and len(set(value)) == len(value)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(map(_text, [*value, *value.values()]))
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _amount(value: Any) -> bool:
+    return _count(value) or (isinstance(value, float) and 0 <= value <= 1)
+
+
+def _cases(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and all(_count(size) and size > 0 for size in value)
+        and all(a < b for a, b in pairwise(value))
+    )
+
+
+_TEXT = _Key(_text, "be a text that is not empty")
+_AMOUNT = _Key(_amount, "be a number of patients, or a share from 0.0 to 1.0")
+
+MANIFEST: dict[str, _Key] = {
+    "name": _TEXT,
+    "description": _TEXT,
+    "layout": _TEXT,
+    "modalities": _Key(
+        lambda value: _mapping(value) and _texts(list(value.values())),
+        "map each modality to its own text in file names",
+    ),
+    "label": _Key(lambda value: value is None or _text(value), "be a path pattern or null"),
+    "labels": _Key(
+        lambda value: _mapping(value) and "0" in value and all(map(_whole, value)),
+        'map whole numbers, "0" among them, to names',
+    ),
+    "groups": _Key(_texts, "list distinct names", required=False),
+    "patient": _Key(
+        lambda value: value is None or _pattern(value),
+        "be a regular expression with one group, or null",
+        required=False,
+    ),
+    "licence": _TEXT,
+    "citation": _TEXT,
+    "how_to_obtain": _TEXT,
+    "counts": _Key(lambda value: value is None or isinstance(value, dict), "be an object or null"),
+    "split": _Key(lambda value: isinstance(value, dict), "be an object"),
+}
+
+COUNTS: dict[str, _Key] = {
+    "subjects": _Key(_count, "be a number of subjects"),
+    "groups": _Key(
+        lambda value: isinstance(value, dict) and all(map(_count, value.values())),
+        "map groups to numbers of subjects",
+        required=False,
+    ),
+}
+
+SPLIT: dict[str, _Key] = {
+    "recipe": _Key(lambda value: value in RECIPES, f"be one of {', '.join(RECIPES)}"),
+    "validation": _AMOUNT,
+    "test": _AMOUNT,
+    "cases": _Key(_cases, "list rising numbers of cases", required=False),
+    "source": _TEXT,
+}
+
+
+def key_faults(raw: Mapping[str, Any]) -> list[str]:
+    """A line for every key that is unknown, missing or has a wrong value.
+
+    Example:
+        >>> key_faults({"nmae": "brats"})[:2]
+        ['key nmae is unknown. Did you mean name?', 'key name is missing']
+    """
+    faults = [*_section("", raw, MANIFEST)]
+    for name, keys in (("counts", COUNTS), ("split", SPLIT)):
+        if isinstance(raw.get(name), dict):
+            faults += _section(f"{name}.", raw[name], keys)
+    return faults
+
+
+def cross_faults(raw: Mapping[str, Any]) -> list[str]:
+    """A line for every pair of keys that contradict each other; `raw` has no `key_faults`."""
+    groups = raw.get("groups", [])
+    needed = {"subject"} | ({"group"} if groups else set())
+    allowed = needed | {"modality"}
+    faults: list[str] = []
+    with_modality = needed | ({"modality"} if len(raw["modalities"]) > 1 else set())
+    faults += _pattern_faults("layout", raw["layout"], with_modality, allowed)
+    if raw["label"] is not None:
+        faults += _pattern_faults("label", raw["label"], needed, needed)
+    if raw["counts"] is not None:
+        faults += _count_faults(raw["counts"], groups)
+    return faults
+
+
+def _section(prefix: str, raw: Mapping[str, Any], keys: Mapping[str, _Key]) -> Iterator[str]:
+    for name in raw:
+        if name not in keys:
+            close = difflib.get_close_matches(name, keys, n=1)
+            hint = f". Did you mean {prefix}{close[0]}?" if close else ""
+            yield f"key {prefix}{name} is unknown{hint}"
+    for name, key in keys.items():
+        if name not in raw:
+            if key.required:
+                yield f"key {prefix}{name} is missing"
+        elif not key.holds(raw[name]):
+            yield f"key {prefix}{name} must {key.rule}, got {raw[name]!r}"
+
+
+def _pattern_faults(key: str, pattern: str, needed: set[str], allowed: set[str]) -> Iterator[str]:
+    try:
+        fields = pattern_fields(pattern)
+    except ValueError as fault:
+        yield f"key {key} must be a path with fields in braces, got {pattern!r}: {fault}"
+        return
+    if escapes(pattern):
+        yield f"key {key} must stay inside the data folder, got {pattern!r}"
+    for name in sorted(needed - fields):
+        yield f"key {key} must hold the field {{{name}}}, got {pattern!r}"
+    for name in sorted(fields - allowed):
+        known = "is for manifests with groups" if name in FIELDS else "is unknown"
+        yield f"key {key} holds the field {{{name}}}, which {known}, in {pattern!r}"
+
+
+def _count_faults(counts: Mapping[str, Any], groups: list[str]) -> Iterator[str]:
+    per_group = counts.get("groups", {})
+    if sorted(per_group) != sorted(groups):
+        yield f"key counts.groups must count the groups {groups}, got {sorted(per_group)}"
+    elif groups and (total := sum(per_group.values())) != counts["subjects"]:
+        yield f"key counts.subjects must be {total}, the sum of groups, got {counts['subjects']}"
+
+
+def _whole(text: str) -> bool:
+    return text.isdecimal() and text == str(int(text))
+
+
+def _pattern(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and re.compile(value).groups >= 1
+    except re.error:
+        return False
