@@ -1,0 +1,26 @@
+"""Simulated cohorts: MNI152 anatomy, random pathology, MR physics. Not real data.
+
+A subject is the MNI152 tissue maps through a random smooth deformation, with lesions or a tumour
+mixed in as tissue fractions, seen by a scanner whose protocol is a record of real numbers.
+"""
+
+from monai_transfer.simulation.cohort import simulate_cohort
+from monai_transfer.simulation.protocols import PROTOCOLS
+from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
+from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
+from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
+
+__all__ = [
+    "DISEASES",
+    "MODALITIES",
+    "PROTOCOLS",
+    "TISSUES",
+    "Scanner",
+    "Sequence",
+    "Subject",
+    "Tissue",
+    "signal",
+    "simulate_cohort",
+    "simulate_subject",
+    "tissue",
+]

@@ -1,0 +1,211 @@
+"""Simulated cohorts on disk: parallel, resumable, the same bytes from the same seed."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from threadpoolctl import threadpool_limits
+
+from monai_transfer.errors import InputError, choice
+from monai_transfer.simulation.layout import subject_files, subject_folder, write_subject
+from monai_transfer.simulation.protocols import PROTOCOLS
+from monai_transfer.simulation.subject import DISEASES, simulate_subject
+
+REVISION = 1
+"""Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
+
+RECORD = "simulation.json"
+_ASIDE = ".partial-"
+_STALE_S = 3600.0
+
+
+def simulate_cohort(
+    disease: str,
+    output_dir: Path,
+    *,
+    subjects: int,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    workers: int = 1,
+    protocol: str | None = None,
+    progress: bool = True,
+) -> Path:
+    """Simulate a cohort into a folder, in the layout of the real data set.
+
+    Subjects already complete are kept, so an interrupted call is resumed, and a cohort grown, by
+    calling again. Each subject is written aside and renamed. The bytes depend on `disease`,
+    `spacing_mm`, `seed`, `protocol` and the subject's index alone.
+
+    Args:
+        disease: ``ms`` or ``brats``.
+        output_dir: the folder; created if needed.
+        subjects: how many; at least as many as are there.
+        spacing_mm: edge of a voxel.
+        seed: of the cohort.
+        workers: processes; 1 stays in this one. More need an importable main module, as every
+            spawned process does.
+        protocol: one for all, by name; ``None`` draws one of the library for each subject.
+        progress: whether to show a bar with the time left.
+
+    Returns:
+        `output_dir`.
+
+    Raises:
+        InputError: for an unknown name, a number out of range, or a folder made otherwise.
+    """
+    output_dir = Path(output_dir)
+    _check(disease, subjects=subjects, workers=workers, protocol=protocol)
+    parameters: dict[str, Any] = {
+        "disease": disease,
+        "spacing_mm": float(spacing_mm),
+        "seed": seed,
+        "protocol": protocol,
+        "revision": REVISION,
+    }
+    _claim(output_dir, parameters, subjects=subjects)
+    _sweep(output_dir)
+    missing = [i for i in range(subjects) if not _complete(output_dir, disease, i)]
+    with _bar(progress, f"Simulating {disease}", total=subjects) as advance:
+        advance(subjects - len(missing))
+        for _ in _run(output_dir, parameters, missing, workers=workers):
+            advance(1)
+    return output_dir
+
+
+def _check(disease: str, *, subjects: int, workers: int, protocol: str | None) -> None:
+    if disease not in DISEASES:
+        raise choice("simulate", "disease", disease, DISEASES)
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise choice("simulate", "protocol", protocol, PROTOCOLS)
+    if not 1 <= subjects <= 9999:
+        raise InputError("simulate", "subjects", "lie between 1 and 9999", got=subjects)
+    if workers < 1:
+        raise InputError("simulate", "workers", "be 1 or more", got=workers)
+
+
+def _claim(output_dir: Path, parameters: dict[str, Any], *, subjects: int) -> None:
+    """Record what the folder holds; refuse one that holds something else."""
+    record = output_dir / RECORD
+    if record.exists():
+        found = json.loads(record.read_text(encoding="utf-8"))
+        held = found.pop("subjects", 0)
+        if found != parameters:
+            other = sorted(k for k in parameters if found.get(k) != parameters[k])
+            raise InputError(
+                str(record),
+                ", ".join(other),
+                f"be {', '.join(repr(parameters[k]) for k in other)} as asked for",
+                got=", ".join(repr(found.get(k)) for k in other),
+                todo="Choose another folder, or remove this one.",
+            )
+        if held > subjects:
+            raise InputError(
+                str(record), "subjects", f"be at most the {subjects} asked for", got=held,
+                todo="Choose another folder, or ask for as many.",
+            )
+    elif output_dir.is_dir() and any(output_dir.iterdir()):
+        raise InputError(
+            str(output_dir), "the folder", f"be empty or hold a {RECORD}",
+            todo="Choose another folder.",
+        )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**parameters, "subjects": subjects}, indent=2) + "\n"
+    aside = output_dir / f"{_ASIDE}{RECORD}-{os.getpid()}"
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(record)
+
+
+def _sweep(output_dir: Path) -> None:
+    """Remove what killed runs left, but nothing that a run beside this one may be writing."""
+    for orphan in output_dir.glob(f"{_ASIDE}*"):
+        if time.time() - orphan.stat().st_mtime > _STALE_S:
+            shutil.rmtree(orphan) if orphan.is_dir() else orphan.unlink()
+
+
+def _complete(output_dir: Path, disease: str, index: int) -> bool:
+    folder = output_dir / subject_folder(disease, index)
+    return all((folder / f).is_file() for f in subject_files(disease, index).values())
+
+
+def _run(
+    output_dir: Path, parameters: dict[str, Any], missing: list[int], *, workers: int
+) -> Iterator[None]:
+    if workers == 1 or len(missing) < 2:
+        with threadpool_limits(1):
+            for index in missing:
+                yield _make(output_dir, parameters, index)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(workers, len(missing)), mp_context=context, initializer=_one_thread
+    ) as pool:
+        jobs = [pool.submit(_make, output_dir, parameters, i) for i in missing]
+        try:
+            for job in as_completed(jobs):
+                yield job.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """One linear-algebra thread per process: they would only compete."""
+    threadpool_limits(1)
+
+
+def _make(output_dir: Path, parameters: dict[str, Any], index: int) -> None:
+    """Simulate and write one subject; rename it into place as the last step."""
+    disease = parameters["disease"]
+    subject = simulate_subject(
+        disease,
+        index,
+        spacing_mm=parameters["spacing_mm"],
+        seed=parameters["seed"],
+        protocol=parameters["protocol"],
+    )
+    final = output_dir / subject_folder(disease, index)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f"{_ASIDE}{final.name}-", dir=output_dir))
+    try:
+        aside.chmod(final.parent.stat().st_mode)
+        write_subject(subject, aside)
+        if final.exists() and not _complete(output_dir, disease, index):
+            shutil.rmtree(final)
+        try:
+            aside.rename(final)
+        except OSError:
+            if not _complete(output_dir, disease, index):  # else another run was first
+                raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def _bar(show: bool, title: str, *, total: int) -> Iterator[Any]:
+    """A progress bar; yields the function that advances it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not show) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda steps: bar.advance(task, steps)

@@ -1,0 +1,66 @@
+"""Sampling grids, in world millimetres (RAS+)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Window = tuple[slice, slice, slice]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An axis-aligned isotropic grid, array axes x y z pointing right, anterior, superior.
+
+    Args:
+        shape: voxels along x, y, z.
+        spacing_mm: edge of a voxel.
+        origin_mm: world position of the centre of voxel (0, 0, 0).
+
+    Example:
+        >>> Grid((4, 4, 4), 2.0, (-3.0, 0.0, 1.0)).axes_mm()[0]
+        array([-3., -1.,  1.,  3.])
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: float
+    origin_mm: tuple[float, float, float]
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """(4, 4) matrix from voxel indices to world millimetres."""
+        affine = np.diag([self.spacing_mm] * 3 + [1.0])
+        affine[:3, 3] = self.origin_mm
+        return affine
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return self.spacing_mm**3
+
+    def axes_mm(self) -> tuple[npt.NDArray[np.float64], ...]:
+        """World coordinates of the voxel centres along each axis."""
+        return tuple(
+            o + self.spacing_mm * np.arange(n)
+            for o, n in zip(self.origin_mm, self.shape, strict=True)
+        )
+
+    def crop(self, window: Window) -> "Grid":
+        """The part of this grid inside `window` (slices with explicit bounds)."""
+        shape = tuple(s.stop - s.start for s in window)
+        origin = tuple(
+            o + self.spacing_mm * s.start for o, s in zip(self.origin_mm, window, strict=True)
+        )
+        return Grid(shape, self.spacing_mm, origin)  # type: ignore[arg-type]
+
+    def respaced(self, spacing_mm: float, *, pad: int = 0) -> "Grid":
+        """A grid of another spacing over the same field of view.
+
+        The outer corner of the first voxel stays; the shape is rounded, plus `pad` voxels at
+        the far end.
+        """
+        if spacing_mm == self.spacing_mm and pad == 0:
+            return self
+        shape = tuple(max(1, round(n * self.spacing_mm / spacing_mm)) + pad for n in self.shape)
+        shift = (spacing_mm - self.spacing_mm) / 2.0
+        return Grid(shape, spacing_mm, tuple(o + shift for o in self.origin_mm))  # type: ignore[arg-type]

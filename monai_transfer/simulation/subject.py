@@ -1,0 +1,208 @@
+"""One simulated subject, as arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from monai_transfer.errors import InputError, choice
+from monai_transfer.simulation.anatomy import Anatomy, realise, scout
+from monai_transfer.simulation.deformation import draw_warp
+from monai_transfer.simulation.fields import Array, smooth_field
+from monai_transfer.simulation.glioma import draw_glioma, plan_glioma
+from monai_transfer.simulation.grid import Grid
+from monai_transfer.simulation.mixture import Mixture
+from monai_transfer.simulation.ms import draw_ms
+from monai_transfer.simulation.pathology import Labels, Pathology
+from monai_transfer.simulation.protocols import draw_scanner
+from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
+from monai_transfer.simulation.tissues import tissue
+
+DISEASES = ("ms", "brats")
+"""The cohorts that can be simulated."""
+
+GRIDS: Mapping[str, Grid] = MappingProxyType(
+    {
+        # MNI152 at 1 mm, and the SRI24 grid of BraTS; RAS+ (files are stored as the real ones are).
+        "ms": Grid((182, 218, 182), 1.0, (-91.0, -126.0, -72.0)),
+        "brats": Grid((240, 240, 155), 1.0, (-239.0, 0.0, 0.0)),
+    }
+)
+_CENTRES_MM = MappingProxyType({"ms": (0.0, -21.0, 10.5), "brats": (-119.0, 106.0, 74.0)})
+_HGG, _ALL = 210, 285  # BraTS 2018, training set
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A simulated subject; arrays x y z, RAS+.
+
+    Args:
+        disease: ``ms`` or ``brats``.
+        index: position in the cohort.
+        grade: ``HGG`` or ``LGG``; ``None`` for multiple sclerosis.
+        image: (4, x, y, z) t1, t1c, t2, flair; 0 outside the brain, at least 1 inside.
+        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4.
+        grid: geometry of the arrays.
+        scanner: the protocol the subject was 'scanned' with.
+    """
+
+    disease: str
+    index: int
+    grade: str | None
+    image: npt.NDArray[np.int16]
+    label: Labels
+    grid: Grid
+    scanner: Scanner
+
+
+def grade_of(index: int) -> str:
+    """Grade of the `index`-th subject of a glioma cohort, 210 HGG to 75 LGG, evenly mixed.
+
+    Example:
+        >>> [grade_of(i) for i in range(5)]
+        ['HGG', 'LGG', 'HGG', 'HGG', 'HGG']
+    """
+    share = (_ALL - _HGG) / _ALL
+    return "LGG" if int((index + 1) * share + 0.5) > int(index * share + 0.5) else "HGG"
+
+
+def simulate_subject(
+    disease: str,
+    index: int,
+    *,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    protocol: str | None = None,
+) -> Subject:
+    """Simulate one subject: anatomy, pathology, and four images of it.
+
+    Args:
+        disease: ``ms`` or ``brats``.
+        index: position in the cohort; with the seed it determines everything.
+        spacing_mm: edge of a voxel.
+        seed: of the cohort.
+        protocol: name of a protocol; ``None`` draws one for the subject.
+
+    Returns:
+        The subject.
+
+    Raises:
+        InputError: for an unknown disease or protocol, or numbers out of range.
+
+    Example:
+        >>> subject = simulate_subject("brats", 0, spacing_mm=8.0)
+        >>> subject.image.shape, subject.grade
+        ((4, 30, 30, 19), 'HGG')
+    """
+    if disease not in DISEASES:
+        raise choice("simulate", "disease", disease, DISEASES)
+    if not 0.5 <= spacing_mm <= 10.0:
+        raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
+    if index < 0 or seed < 0:
+        raise InputError("simulate", "index and seed", "be 0 or more", got=(index, seed))
+    key = np.random.SeedSequence([seed, index, DISEASES.index(disease)])
+    body, scan = (np.random.default_rng(k) for k in key.spawn(2))
+    scanner = draw_scanner(scan, protocol)
+    grid = GRIDS[disease].respaced(spacing_mm)
+    grade = grade_of(index) if disease == "brats" else None
+    anatomy, pathology = _body(body, grid, disease=disease, grade=grade)
+    mixture = Mixture(anatomy, body)
+    mixture.mix_in(pathology.fractions)
+    images = _scan(scan, mixture, scanner)
+    return Subject(
+        disease,
+        index,
+        grade,
+        np.stack([_embed(i, anatomy, grid) for i in images]),
+        _embed(pathology.label, anatomy, grid),
+        grid,
+        scanner,
+    )
+
+
+def _body(
+    rng: np.random.Generator, grid: Grid, *, disease: str, grade: str | None
+) -> tuple[Anatomy, Pathology]:
+    brain_ml = float(np.clip(rng.normal(1260.0, 95.0), 1050.0, 1460.0))
+    warp = draw_warp(rng, _CENTRES_MM[disease], brain_ml=brain_ml)
+    if grade is None:
+        anatomy = realise(rng, warp, grid=grid)
+        return anatomy, draw_ms(rng, anatomy)
+    plan = plan_glioma(rng, scout(warp, grid), grade=grade)
+    anatomy = realise(rng, warp.pushed(plan.push), grid=grid)
+    return anatomy, draw_glioma(rng, anatomy, plan=plan)
+
+
+def _scan(
+    rng: np.random.Generator, mixture: Mixture, scanner: Scanner
+) -> list[npt.NDArray[np.int16]]:
+    """The four stored images on the anatomy's part of the grid."""
+    anatomy = mixture.anatomy
+    brain, spacing = anatomy.brain, anatomy.grid.spacing_mm
+    textures = _textures(rng, anatomy)
+    images = []
+    for name in MODALITIES:
+        sequence = scanner.sequences[name]
+        agent = name == "t1c"
+        ideal = np.zeros(brain.shape, np.float32)
+        values = np.zeros(int(brain.sum()), np.float32)
+        for part, fraction in mixture.fractions.items():
+            nominal = tissue(part, scanner.field_tesla)
+            level, varied = (
+                signal(t, sequence, field_tesla=scanner.field_tesla, contrast_agent=agent)
+                for t in (nominal, nominal.scaled(1.0 + nominal.texture))
+            )
+            texture = textures.get(part, textures["other"])
+            values += fraction * (np.float32(level) + np.float32(varied - level) * texture)
+        white, fluid = (
+            signal(tissue(t, scanner.field_tesla), sequence, field_tesla=scanner.field_tesla)
+            for t in ("wm", "csf")
+        )
+        ideal[brain] = values
+        ideal[~brain] = 0.7 * fluid  # what a slice at the surface shares with its surroundings
+        bias = draw_bias(rng, brain, spacing_mm=spacing, cv=scanner.bias_cv)
+        image = form_image(
+            rng,
+            ideal,
+            sequence=sequence,
+            scanner=scanner,
+            bias=bias,
+            spacing_mm=spacing,
+            reference=white,
+        )
+        gain = scanner.gain * float(np.exp(rng.normal(0.0, 0.4))) / white
+        stored = np.clip(np.rint(image * np.float32(gain)), 1, 32767).astype(np.int16)
+        images.append(np.where(brain, stored, np.int16(0)))
+    return images
+
+
+def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Array]:
+    """How far tissue parameters are off nominal, in units of a tissue's texture, per voxel."""
+    shape, spacing = anatomy.grid.shape, anatomy.grid.spacing_mm
+
+    def mixed(*scales: tuple[float, float]) -> Array:
+        field = sum(
+            weight * smooth_field(rng, shape, spacing_mm=spacing, scale_mm=scale)
+            for scale, weight in scales
+        )
+        return np.asarray(field, np.float32)[anatomy.brain]
+
+    # The ependymal rim of FLAIR: white matter along the ventricles holds more free water.
+    near = anatomy.ventricle_mm[anatomy.brain]
+    rim = float(rng.uniform(2.0, 6.0)) * np.exp(-near / np.float32(rng.uniform(1.0, 2.5)))
+    return {
+        "wm": mixed((25.0, 0.6), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32),
+        "gm": mixed((20.0, 0.6), (5.0, 0.7)),
+        "csf": mixed((12.0, 0.7), (4.0, 0.7)),
+        "other": mixed((9.0, 0.7), (3.0, 0.7)),
+    }
+
+
+def _embed(
+    part: npt.NDArray[np.generic], anatomy: Anatomy, grid: Grid
+) -> npt.NDArray[np.generic]:
+    whole = np.zeros(grid.shape, part.dtype)
+    whole[anatomy.window] = part
+    return whole

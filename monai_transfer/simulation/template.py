@@ -1,0 +1,122 @@
+"""The MNI152 template and what is derived from it once per process."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from monai_transfer.simulation.fields import Array
+
+CENTRE_MM = (0.0, -22.0, 9.5)
+"""Centre of mass of the template brain."""
+
+# Deep grey nuclei rich in iron: centre and semi-axes in MNI millimetres (right side), weight.
+# After the Harvard-Oxford and Talairach atlases, rounded.
+_IRON = (
+    ((20.0, -4.0, -1.0), (6.0, 9.0, 6.0), 1.0),  # pallidum
+    ((27.0, 3.0, 1.0), (6.0, 13.0, 9.0), 0.45),  # putamen
+    ((13.0, 12.0, 9.0), (5.0, 10.0, 9.0), 0.35),  # caudate head
+    ((5.0, -21.0, -8.0), (3.5, 3.5, 3.5), 0.9),  # red nucleus
+    ((10.0, -18.0, -11.0), (5.0, 5.0, 3.0), 0.9),  # substantia nigra
+)
+# Choroid plexus: along the floor of the bodies and in the atria of the lateral ventricles.
+_CHOROID = (
+    ((23.0, -42.0, 8.0), (5.0, 7.0, 6.0), 1.0),
+    ((12.0, -22.0, 17.0), (4.0, 12.0, 4.0), 0.6),
+)
+
+
+@dataclass(frozen=True)
+class Template:
+    """Tissue maps of the MNI152 average brain; arrays x y z, RAS+.
+
+    Args:
+        gm, wm: tissue fractions at 1 mm; cerebrospinal fluid is the rest of the brain.
+        brain: blurred brain mask at 1 mm; the surface is at one half.
+        origin_mm: world position of the first voxel of the maps at 1 mm.
+        ventricle_mm: distance to the lateral and third ventricles, at 2 mm.
+        growth: (3, x, y, z) unit-peak field pointing into the ventricles, at 4 mm.
+    """
+
+    gm: Array
+    wm: Array
+    brain: Array
+    origin_mm: tuple[float, float, float]
+    ventricle_mm: Array
+    growth: Array
+
+
+@lru_cache(maxsize=1)
+def load_template() -> Template:
+    """The template, from files inside nilearn's wheel; no network.
+
+    Source: Fonov et al., NeuroImage 2009;47:S102 (ICBM152 2009a symmetric), as shipped with nilearn.
+    """
+    from nilearn import datasets  # a second of imports: only where a subject is made
+
+    maps = [
+        load(resolution=1)
+        for load in (
+            datasets.load_mni152_gm_template,
+            datasets.load_mni152_wm_template,
+            datasets.load_mni152_template,
+        )
+    ]
+    gm, wm, t1 = (np.ascontiguousarray(m.get_fdata(dtype=np.float32)) for m in maps)
+    origin = tuple(float(v) for v in maps[0].affine[:3, 3])
+    mask = t1 > 0
+    inside = _ventricles(np.where(mask, 1.0 - gm - wm, 0.0).astype(np.float32), origin)
+    halved = inside[::2, ::2, ::2]
+    coarse = ndimage.gaussian_filter(halved.astype(np.float32), 2.5)[::2, ::2, ::2]
+    growth = np.stack(np.gradient(coarse)).astype(np.float32)
+    return Template(
+        gm=gm,
+        wm=wm,
+        brain=ndimage.uniform_filter(mask.astype(np.float32), 3),
+        origin_mm=origin,  # type: ignore[arg-type]
+        ventricle_mm=ndimage.distance_transform_edt(~halved, sampling=2.0).astype(np.float32),
+        growth=growth / np.linalg.norm(growth, axis=0).max(),
+    )
+
+
+def _ventricles(csf: Array, origin_mm: tuple[float, ...]) -> npt.NDArray[np.bool_]:
+    """Fluid inside the box of the lateral and third ventricles, less the midline cisterns."""
+    x, y, z = (
+        np.arange(n, dtype=np.float32).reshape([-1 if i == axis else 1 for i in range(3)]) + o
+        for axis, (n, o) in enumerate(zip(csf.shape, origin_mm, strict=True))
+    )
+    lateral = (np.abs(x) < 38) & (y > -72) & (y < 38) & (z > -4) & (z < 34)
+    third = (np.abs(x) < 5) & (y > -28) & (y < 8) & (z > -12) & (z < 10)
+    cistern = (np.abs(x) < 11) & (y < -28)
+    sylvian = (np.abs(x) > 26) & (y > -32)
+    return (csf > 0.5) & ((lateral & ~sylvian & ~cistern) | third)
+
+
+def _ellipsoids(
+    points_mm: Array, shapes: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]
+) -> Array:
+    total = np.zeros(points_mm.shape[1:], np.float32)
+    folded = points_mm.copy()
+    folded[0] = np.abs(folded[0])  # both hemispheres
+    for centre, axes, weight in shapes:
+        at = (folded - np.reshape(centre, (3, 1, 1, 1))) / np.reshape(axes, (3, 1, 1, 1))
+        total = np.maximum(total, weight * np.clip(1.8 - 1.3 * np.linalg.norm(at, axis=0), 0, 1))
+    return total.astype(np.float32)
+
+
+def iron(points_mm: Array) -> Array:
+    """How rich in iron deep grey matter is at template positions, 0 … 1 (pallidum)."""
+    return _ellipsoids(points_mm, _IRON)
+
+
+def choroid(points_mm: Array) -> Array:
+    """Fraction of the ventricle's fluid taken by choroid plexus at template positions."""
+    return _ellipsoids(points_mm, _CHOROID)
+
+
+def sample(values: Array, points_mm: Array, *, origin_mm: tuple[float, ...], step_mm: float) -> Array:
+    """Linear interpolation of a template map at (3, …) world positions; 0 outside."""
+    index = (points_mm - np.reshape(origin_mm, (3,) + (1,) * (points_mm.ndim - 1))) / step_mm
+    return ndimage.map_coordinates(values, index.astype(np.float32), order=1, output=np.float32)
