@@ -38,10 +38,11 @@ manifest = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(manifest, name="manifest")
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer passes it by position
+def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position
     if asked:
         typer.echo(f"monai-transfer {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -208,6 +209,8 @@ def bundles() -> None:
     """List the bundles: task, channels, the bundle each starts from, score.
 
     Scores are those in the bundle's metadata, which says on which data they were reached.
+
+    Example: `monai-transfer bundles`
     """
     from rich.console import Console
     from rich.table import Table

@@ -1,17 +1,17 @@
-"""What all tests share: checked annotations, one thread each, no windows, no GPU test without one."""
+"""What all tests share: checked annotations, one thread each, no windows, a GPU only if present."""
 
 import os
 import pkgutil
-
-# Read by NumPy and torch when they load: in the test workers, and in every command a test runs.
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_variable] = "1"
-os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
 from jaxtyping import install_import_hook
 
 import monai_transfer
+
+# Read by torch when it loads, and by NumPy in the test workers and in the commands that tests run.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_variable] = "1"
+os.environ["MPLBACKEND"] = "Agg"
 
 # Annotations hold in every call the tests make, shapes included; an int may stand for a float, as
 # it may for mypy. Networks are left out: TorchScript reads the source of a function, not of its

@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from monai_transfer.cli import app
+from monai_transfer.errors import InputError
+
+VERBS = (["simulate"], ["manifest", "build"], ["manifest", "check"], ["bundles"])
+
+
+def command(*arguments: object) -> Result:
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return runner.invoke(app, [str(argument) for argument in arguments], prog_name="monai-transfer")
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Path:
+    """Six subjects of two small images and a label, and the manifest that describes them."""
+    grid = np.zeros((4, 4, 4), np.uint8)
+    for number in range(6):
+        folder = tmp_path / "scans" / f"sub-{number}"
+        folder.mkdir(parents=True)
+        for name in ("t1", "flair", "lesion"):
+            nib.save(nib.Nifti1Image(grid, np.eye(4)), folder / f"sub-{number}_{name}.nii.gz")
+    content = {
+        "name": "clinic",
+        "description": "zeros",
+        "layout": "{subject}/{subject}_{modality}.nii.gz",
+        "modalities": {"t1": "t1", "flair": "flair"},
+        "label": "{subject}/{subject}_lesion.nii.gz",
+        "labels": {"0": "background", "1": "lesion"},
+        "licence": "none",
+        "citation": "none",
+        "how_to_obtain": "this test",
+        "counts": {"subjects": 6},
+        "split": {"recipe": "stratified", "validation": 1, "test": 2, "source": "ours"},
+    }
+    (tmp_path / "clinic.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def build(clinic: Path, *options: object) -> Result:
+    paths = ("--dataset-dir", clinic / "scans", "--output", clinic / "list.json")
+    return command("manifest", "build", clinic / "clinic.json", *paths, *options)
+
+
+def modules_loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules in a new interpreter after the command has run in it."""
+    script = (
+        "import runpy, sys\n"
+        "try:\n"
+        "    runpy.run_module('monai_transfer', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_says_what_it_does_and_shows_an_example(verb: list[str]):
+    shown = command(*verb, "--help")
+    assert shown.exit_code == 0
+    assert " ".join(["Example: monai-transfer", *verb]) in " ".join(shown.output.split())
+
+
+def test_help_loads_no_heavy_package():
+    loaded = modules_loaded_by("simulate", "--help")
+    assert "monai_transfer" in loaded
+    assert not loaded & {"monai", "nibabel", "nilearn", "numpy", "scipy", "torch"}
+
+
+def test_checking_a_datalist_loads_neither_torch_nor_monai_nor_nilearn(clinic: Path):
+    assert build(clinic).exit_code == 0
+    listed, folder = str(clinic / "list.json"), str(clinic / "scans")
+    loaded = modules_loaded_by("manifest", "check", listed, "--dataset-dir", folder)
+    assert "nibabel" in loaded
+    assert not loaded & {"monai", "nilearn", "torch"}
+
+
+def test_a_fault_of_the_user_is_one_line_and_status_1(tmp_path: Path):
+    shown = command("manifest", "check", tmp_path / "nothing.json")
+    assert shown.exit_code == 1
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("error: nothing.json: file must exist")
+    assert shown.stderr.count("\n") == 1
+
+
+def test_debug_shows_where_a_fault_was_found(tmp_path: Path):
+    shown = command("--debug", "manifest", "check", tmp_path / "nothing.json")
+    assert isinstance(shown.exception, InputError)
+    assert shown.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["simulate", "ms", "--output", "x"], "Missing option '--subjects'"),
+        (["simulate", "ms", "--subjects", "0", "--output", "x"], "Invalid value for '--subjects'"),
+        (["simulat"], "No such command 'simulat'"),
+        (["manifest", "build", "x.json", "--test", "half"], "half is neither a number of patients"),
+    ],
+)
+def test_wrong_usage_is_status_2(arguments: list[str], fragment: str):
+    shown = command(*arguments)
+    assert shown.exit_code == 2
+    assert fragment in " ".join(shown.stderr.replace("│", " ").split())
+
+
+def test_version_is_that_of_the_package():
+    from monai_transfer import __version__
+
+    assert command("--version").output == f"monai-transfer {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ((), "3 training, 1 validation, 2 test"),  # the manifest's split
+        (("--validation", "2", "--test", "1"), "3 training, 2 validation, 1 test"),
+        (("--test", "0.5"), "2 training, 1 validation, 3 test"),  # half of 6
+    ],
+)
+def test_build_splits_as_asked_and_says_so(clinic: Path, options: tuple[str, ...], sizes: str):
+    shown = build(clinic, *options)
+    assert shown.output == f"{clinic / 'list.json'}: {sizes}\n"
+    assert json.loads((clinic / "list.json").read_text())["modality"] == {"0": "t1", "1": "flair"}
+
+
+def test_build_draws_another_split_for_another_seed(clinic: Path):
+    drawn = set()
+    for seed in range(8):
+        build(clinic, "--seed", seed)
+        listed = json.loads((clinic / "list.json").read_text())
+        drawn.add(tuple(entry["subject"] for entry in listed["test"]))
+    assert len(drawn) > 1
+
+
+def test_build_takes_a_part_of_a_data_set_only_when_told(clinic: Path):
+    for file in (clinic / "scans" / "sub-0").iterdir():
+        file.unlink()
+    refused = build(clinic)
+    assert refused.exit_code == 1
+    assert "must be 6 as in the paper, got 5" in refused.stderr
+    assert build(clinic, "--partial").exit_code == 0
+
+
+def test_a_clean_datalist_passes_the_check(clinic: Path):
+    build(clinic)
+    shown = command("manifest", "check", clinic / "list.json", "--dataset-dir", clinic / "scans")
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert shown.stderr == f"{clinic / 'list.json'}: 0 errors, 0 warnings\n"
+
+
+def test_check_prints_each_fault_on_a_line_and_ends_with_status_1(clinic: Path):
+    build(clinic)
+    wrong = nib.Nifti1Image(np.full((4, 4, 4), 3, np.uint8), np.eye(4))
+    nib.save(wrong, clinic / "scans/sub-2/sub-2_lesion.nii.gz")
+    (clinic / "scans/sub-4/sub-4_t1.nii.gz").unlink()
+    shown = command("manifest", "check", clinic / "list.json", "--dataset-dir", clinic / "scans")
+    assert shown.exit_code == 1
+    codes = sorted(line[:4] for line in shown.stdout.splitlines())
+    assert codes == ["G201", "G502"]
+    assert "sub-2: sub-2/sub-2_lesion.nii.gz must hold declared labels only" in shown.stdout
+    assert "2 errors, 0 warnings" in shown.stderr
+
+
+def test_check_takes_the_folder_of_the_datalist_where_none_is_named(clinic: Path):
+    build(clinic)
+    (clinic / "list.json").rename(clinic / "scans" / "list.json")
+    assert command("manifest", "check", clinic / "scans" / "list.json").exit_code == 0
