@@ -11,7 +11,7 @@ therefore the default for choosing the best epoch.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from monai_transfer.errors import InputError, choice
 
-Curve: TypeAlias = Literal["precision_recall", "roc"]
 Voxels: TypeAlias = NDArray[Any] | Sequence[NDArray[Any]]
 
 _AREAS: Final[dict[str, Callable[..., float]]] = {
@@ -28,7 +27,7 @@ _AREAS: Final[dict[str, Callable[..., float]]] = {
 }
 
 
-def voxel_auc(scores: Voxels, truth: Voxels, *, curve: Curve = "precision_recall") -> float:
+def voxel_auc(scores: Voxels, truth: Voxels, *, curve: str = "precision_recall") -> float:
     """Area under a curve over all voxels of all subjects, pooled.
 
     Args:
@@ -53,8 +52,8 @@ def voxel_auc(scores: Voxels, truth: Voxels, *, curve: Curve = "precision_recall
         >>> round(voxel_auc(scores, truth), 4), voxel_auc(scores, truth, curve="roc")
         (0.8333, 0.75)
     """
-    if curve not in get_args(Curve):
-        raise choice("voxel_auc", "curve", curve, get_args(Curve))
+    if curve not in _AREAS:
+        raise choice("voxel_auc", "curve", curve, _AREAS)
     pooled, lesion = _pool(scores), _pool(truth).astype(bool)
     if pooled.shape != lesion.shape:
         raise InputError(

@@ -75,6 +75,11 @@ def test_the_area_is_undefined_when_a_class_is_absent(truth, curve):
     assert math.isnan(voxel_auc(np.linspace(0, 1, 5), truth, curve=curve))
 
 
+def test_an_unknown_curve_is_refused_with_its_close_match():
+    with pytest.raises(InputError, match=r"curve must be one of .*, got rok\. Did you mean roc"):
+        voxel_auc(np.zeros(2), np.ones(2), curve="rok")
+
+
 def test_no_voxel_at_all_is_undefined_too():
     assert math.isnan(voxel_auc([], []))
 
