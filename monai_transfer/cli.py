@@ -75,7 +75,8 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
     protocol: Annotated[
-        str | None, typer.Option(help="Scanner protocol by name; the disease's own if not given.")
+        str | None,
+        typer.Option(help="Scanner protocol by name; drawn for each subject if left out."),
     ] = None,
 ) -> None:
     """Simulate a cohort, in the folder layout of the real data set.
@@ -220,7 +221,11 @@ def bundles() -> None:
     table = Table("bundle", "task", "channels", "source", "score", box=None)
     for record in list_bundles():
         table.add_row(
-            record.name, record.task, " ".join(record.channels), record.source, record.score
+            record.name,
+            record.task,
+            " ".join(record.channels),
+            record.source or "–",
+            record.score or "–",
         )
     Console().print(table)
 

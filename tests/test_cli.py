@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from monai_transfer.cli import app
+from monai_transfer.data import manifest_path
 from monai_transfer.errors import InputError
 
 VERBS = (["simulate"], ["manifest", "build"], ["manifest", "check"], ["bundles"])
@@ -120,6 +121,25 @@ def test_version_is_that_of_the_package():
     from monai_transfer import __version__
 
     assert command("--version").output == f"monai-transfer {__version__}\n"
+
+
+def test_a_simulated_cohort_is_read_by_the_manifest_of_its_kind(tmp_path: Path):
+    cohort = tmp_path / "cohort"
+    options = ("--subjects", 3, "--spacing-mm", 8, "--seed", 7, "--output", cohort)
+    simulated = command("simulate", "brats", *options)
+    assert simulated.exit_code == 0
+    assert simulated.stdout.endswith(f"3 simulated subjects in {cohort}\n")
+    paths = ("--dataset-dir", cohort, "--output", cohort / "list.json")
+    sizes = ("--validation", 1, "--test", 1)
+    built = command("manifest", "build", manifest_path("simulated_brats"), *paths, *sizes)
+    assert "1 training, 1 validation, 1 test" in built.stdout
+    assert command("manifest", "check", cohort / "list.json").exit_code == 0
+
+
+def test_an_unknown_disease_is_answered_with_the_known_ones(tmp_path: Path):
+    shown = command("simulate", "brat", "--subjects", 1, "--output", tmp_path)
+    assert shown.exit_code == 1
+    assert "must be one of brats, ms, got brat. Did you mean brats?" in shown.stderr
 
 
 @pytest.mark.parametrize(
