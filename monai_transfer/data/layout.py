@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from string import Formatter
 
-FIELDS = ("group", "modality", "subject")
-
 
 def pattern_fields(pattern: str) -> set[str]:
     """The names of the fields in a pattern.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from monai_transfer.data.layout import FIELDS, escapes, pattern_fields
+from monai_transfer.data.layout import escapes, pattern_fields
 
 RECIPES = ("stratified",)
 
@@ -109,13 +109,11 @@ def key_faults(raw: Mapping[str, Any]) -> list[str]:
 def cross_faults(raw: Mapping[str, Any]) -> list[str]:
     """A line for every pair of keys that contradict each other; `raw` has no `key_faults`."""
     groups = raw.get("groups", [])
-    needed = {"subject"} | ({"group"} if groups else set())
-    allowed = needed | {"modality"}
-    faults: list[str] = []
-    with_modality = needed | ({"modality"} if len(raw["modalities"]) > 1 else set())
-    faults += _pattern_faults("layout", raw["layout"], with_modality, allowed)
+    fields = {"subject", "group"} if groups else {"subject"}
+    several = {"modality"} if len(raw["modalities"]) > 1 else set()
+    faults = [*_pattern_faults("layout", raw["layout"], fields | several, fields | {"modality"})]
     if raw["label"] is not None:
-        faults += _pattern_faults("label", raw["label"], needed, needed)
+        faults += _pattern_faults("label", raw["label"], fields, fields)
     if raw["counts"] is not None:
         faults += _count_faults(raw["counts"], groups)
     return faults
@@ -145,9 +143,9 @@ def _pattern_faults(key: str, pattern: str, needed: set[str], allowed: set[str])
         yield f"key {key} must stay inside the data folder, got {pattern!r}"
     for name in sorted(needed - fields):
         yield f"key {key} must hold the field {{{name}}}, got {pattern!r}"
-    for name in sorted(fields - allowed):
-        known = "is for manifests with groups" if name in FIELDS else "is unknown"
-        yield f"key {key} holds the field {{{name}}}, which {known}, in {pattern!r}"
+    if extra := sorted(fields - allowed):
+        known = ", ".join(f"{{{name}}}" for name in sorted(allowed))
+        yield f"key {key} must hold no field but {known}, got {{{extra[0]}}} in {pattern!r}"
 
 
 def _count_faults(counts: Mapping[str, Any], groups: list[str]) -> Iterator[str]:

@@ -140,7 +140,7 @@ class _Stream:
         try:
             piece = self._inflate.decompress(self._left, size)
         except zlib.error as fault:
-            raise ScanError("G203", str(fault)) from None
+            raise ScanError("G203", str(fault).rpartition(": ")[-1]) from None
         self._left = self._inflate.unconsumed_tail
         if not piece and not self._left and not self._inflate.eof:
             raise ScanError("G203", "a file that breaks off")

@@ -1,5 +1,6 @@
 """JSON read so that nothing in it is lost silently, and written so that no half file is left."""
 
+import contextlib
 import json
 import math
 import os
@@ -87,7 +88,8 @@ def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None
             os.fsync(file.fileno())
         aside.replace(path)
     except OSError as fault:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
         raise InputError(
             path.name,
             "folder",

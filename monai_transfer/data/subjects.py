@@ -125,7 +125,7 @@ def _faults(manifest: Manifest, root: Path, found: _Found) -> Iterator[str]:
         try:
             manifest.patient_of(subject)
         except InputError as fault:
-            yield f"{subject}: patient rule must match the id, got {fault.rule}"
+            yield f"{subject}: id must {fault.rule}, the patient rule"
         label = _label(manifest, group, subject)
         if label is not None and not (root / label).is_file():
             yield f"{subject}: label is missing, no file {label}"

@@ -1,0 +1,259 @@
+import gzip
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from monai_transfer.data import RULES, check_datalist
+
+A = "HGG/Brats18_A_1/Brats18_A_1"
+AFFINE = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def check(cohort):
+    return check_datalist(cohort.datalist, cohort.root)
+
+
+# Faults of files, each in subject A: what is done to it → code, file, value
+
+
+def delete(cohort):
+    cohort.file().unlink()
+
+
+def replace_by_folder(cohort):
+    cohort.file().unlink()
+    cohort.file().mkdir()
+
+
+def break_link(cohort):
+    cohort.file().unlink()
+    cohort.file().symlink_to("nowhere")
+
+
+def flip_a_bit_of_the_checksum(cohort):
+    raw = bytearray(cohort.file("t2").read_bytes())
+    raw[-6] ^= 1
+    cohort.file("t2").write_bytes(raw)
+
+
+def cut_off(cohort):
+    raw = cohort.file().read_bytes()
+    cohort.file().write_bytes(raw[: len(raw) // 2])
+
+
+def write_text(cohort):
+    cohort.file().write_bytes(gzip.compress(b"<html>404</html>" * 30))
+
+
+def lose_the_last_voxel(cohort):
+    plain = gzip.decompress(cohort.file("flair").read_bytes())
+    cohort.file("flair").write_bytes(gzip.compress(plain[:-2]))
+
+
+def write(token, voxels, **options):
+    return lambda cohort: cohort.write(token, voxels(cohort), **options)
+
+
+def shifted(mm, *, row=0):
+    affine = AFFINE.copy()
+    affine[row, 3] += mm
+    return affine
+
+
+def header_number(token, start, value):
+    """Overwrite a float32 of the header; 112 is the slope, 280 the first entry of the affine."""
+
+    def patch(cohort):
+        plain = bytearray(gzip.decompress(cohort.file(token).read_bytes()))
+        plain[start : start + 4] = np.float32(value).tobytes()
+        cohort.file(token).write_bytes(gzip.compress(bytes(plain)))
+
+    return patch
+
+
+def with_voxel(value, dtype=np.float32):
+    def voxels(cohort):
+        result = cohort.image().astype(dtype)
+        result[3, 4, 5] = value
+        return result
+
+    return voxels
+
+
+def relabelled(value, dtype=np.uint8):
+    def voxels(cohort):
+        result = cohort.label().astype(dtype)
+        result[result == 4] = value
+        return result
+
+    return voxels
+
+
+FILES = [
+    (delete, "G201", "t1", "no file"),
+    (break_link, "G201", "t1", "no file"),
+    (replace_by_folder, "G202", "t1", "directory"),
+    (flip_a_bit_of_the_checksum, "G203", "t2", "incorrect data check"),
+    (cut_off, "G203", "t1", "a file that breaks off"),
+    (write_text, "G204", "t1", "no NIfTI header"),
+    (lose_the_last_voxel, "G205", "flair", "1006 bytes of voxels where 1008 are declared"),
+    (write("t1", lambda c: c.image()[..., 0]), "G301", "t1", "8x9"),
+    (write("t1", lambda c: np.stack([c.image()] * 2, -1)), "G301", "t1", "8x9x7x2"),
+    (write("seg", lambda c: c.label()[..., None]), "G301", "seg", "8x9x7x1"),
+    (header_number("t1ce", 280, np.nan), "G302", "t1ce", "NaN or infinity in it"),
+    (write("t2", lambda c: c.image()[:-1]), "G303", "t2", "7x9x7 where"),
+    (write("seg", lambda c: c.label()[..., :-1]), "G303", "seg", "8x9x6 where"),
+    (write("seg", lambda c: c.label(), affine=shifted(1)), "G304", "seg", "1 mm away from"),
+    (write("t2", lambda c: c.image(), affine=shifted(0.002, row=2)), "G304", "t2", "0.002 mm"),
+    (write("t2", lambda c: c.image(), affine=np.eye(4)), "G304", "t2", "2 mm away"),
+    (
+        write("flair", lambda c: c.image(), affine=AFFINE @ np.diag([1, 1, 1.01, 1])),
+        "G304", "flair", "0.01 mm away",
+    ),
+    (write("t1", with_voxel(np.nan)), "G401", "t1", "in 1 voxels, first at (3, 4, 5)"),
+    (write("t1", with_voxel(-np.inf)), "G401", "t1", "in 1 voxels, first at (3, 4, 5)"),
+    (write("t1", with_voxel(1e39, np.float64)), "G401", "t1", "first at (3, 4, 5)"),
+    (header_number("t1", 112, 1e37), "G401", "t1", "NaN or infinity in"),
+    (write("seg", relabelled(np.nan, np.float32)), "G401", "seg", "first at (4, 4, 3)"),
+    (write("seg", relabelled(0.999, np.float32)), "G501", "seg", "0.999 in 1 voxels"),
+    (write("seg", relabelled(3)), "G502", "seg", "3 in 1 voxels (declared: 0, 1, 2, 4)"),
+    (write("seg", relabelled(255)), "G502", "seg", "255 in 1 voxels"),
+    (write("seg", relabelled(-1, np.int16)), "G502", "seg", "-1 in 1 voxels"),
+    (header_number("seg", 112, 2), "G502", "seg", "8 in 1 voxels"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "code", "token", "value"), FILES)
+def test_a_fault_of_a_file_is_the_only_one_reported(cohort, harm, code, token, value):
+    harm(cohort)
+    (fault,) = check(cohort)
+    assert (fault.code, fault.subject, fault.file) == (
+        code,
+        "Brats18_A_1",
+        f"{A}_{token}.nii.gz",
+    )
+    assert value in fault.value
+
+
+def test_every_rule_on_files_has_a_fault_in_the_table():
+    assert {code for _, code, *_ in FILES} == {code for code in RULES if code[1] in "2345"}
+
+
+def test_a_whole_and_a_fractional_foreign_label_are_two_faults_and_long_lists_are_cut(cohort):
+    voxels = cohort.label().astype(np.float32)
+    voxels[0, 0, :6] = [0.1, 0.2, 0.3, 0.4, 0.5, 9]
+    cohort.write("seg", voxels)
+    fractional, foreign = check(cohort)
+    assert fractional.value == (
+        "0.1 in 1 voxels, 0.2 in 1 voxels, 0.3 in 1 voxels, 0.4 in 1 voxels and 1 more values"
+    )
+    assert (foreign.code, foreign.value) == (
+        "G502",
+        "9 in 1 voxels (declared: 0, 1, 2, 4)",
+    )
+
+
+def test_zero_must_be_declared_too(cohort):
+    cohort.datalist["labels"] = {"1": "core", "2": "oedema", "4": "enhancing"}
+    assert {fault.value.split(" (")[0] for fault in check(cohort)} == {"0 in 486 voxels"}
+
+
+def test_the_first_file_is_what_the_others_are_compared_with_unless_it_cannot_be_read(cohort):
+    delete(cohort)
+    cohort.write("seg", cohort.label(), affine=shifted(5))
+    missing, shift = check(cohort)
+    assert missing.code == "G201"
+    assert shift.value == f"5 mm away from {A}_t1ce.nii.gz"
+
+
+# Odd, but valid
+
+
+def link(cohort):
+    elsewhere = cohort.root.parent / "elsewhere.nii.gz"
+    shutil.move(cohort.file(), elsewhere)
+    cohort.file().symlink_to(elsewhere)
+
+
+def rename(cohort):
+    for index, file in enumerate(cohort.entry()["image"]):
+        new = f"größe {index}/t 1.nii.gz"
+        (cohort.root / new).parent.mkdir()
+        (cohort.root / file).rename(cohort.root / new)
+        cohort.entry()["image"][index] = new
+
+
+def unzip(cohort):
+    file = cohort.file("t2")
+    file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+    cohort.entry()["image"][2] = f"{A}_t2.nii"
+
+
+def big_endian_nifti2(cohort):
+    header = nib.Nifti2Header(endianness=">")
+    nib.save(nib.Nifti2Image(cohort.image(), AFFINE, header), cohort.file())
+
+
+def qform_only(cohort):
+    image = nib.Nifti1Image(cohort.image(), AFFINE)
+    image.set_sform(None, 0)
+    image.set_qform(AFFINE, 1)
+    nib.save(image, cohort.file())
+
+
+def scaled_whole_numbers(cohort):
+    image = nib.Nifti1Image(cohort.image(), AFFINE)
+    image.header.set_slope_inter(0.1, -3)
+    nib.save(image, cohort.file())
+
+
+def all_oblique(cohort):
+    angle = np.deg2rad(14)
+    affine = np.eye(4)
+    affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    affine[2, 2] = 5.5
+    for token in ("t1", "t1ce", "t2", "flair"):
+        cohort.write(token, cohort.image(), affine=affine)
+    cohort.write("seg", cohort.label(), affine=affine)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        link,
+        rename,
+        unzip,
+        big_endian_nifti2,
+        qform_only,
+        scaled_whole_numbers,
+        all_oblique,
+        write("t2", lambda c: c.image(), affine=AFFINE + 1e-5 * (np.arange(16) % 3).reshape(4, 4)),
+        write("seg", lambda c: c.label().astype(np.float64)),
+        write("seg", lambda c: np.zeros_like(c.label())),
+        write("seg", relabelled(1)),
+        write("t1", with_voxel(-1e30)),
+        write("t1", lambda c: np.zeros((8, 9, 7), np.float32)),
+    ],
+)
+def test_what_is_odd_but_valid_passes(cohort, change):
+    change(cohort)
+    assert [str(fault) for fault in check(cohort)] == []
+
+
+def decathlon(cohort, channels):
+    """One subject as the Medical Segmentation Decathlon has them: one file of all modalities."""
+    stack = np.stack([cohort.image(seed) for seed in range(channels)], axis=-1)
+    (cohort.root / "imagesTr").mkdir()
+    nib.save(nib.Nifti1Image(stack, AFFINE), cohort.root / "imagesTr" / "BRATS_001.nii.gz")
+    entry = {"image": "./imagesTr/BRATS_001.nii.gz", "label": f"./{A}_seg.nii.gz"}
+    return {**cohort.datalist, "training": [entry], "validation": [], "test": []}
+
+
+def test_one_file_with_all_modalities_passes_and_another_number_of_them_does_not(cohort):
+    assert check_datalist(decathlon(cohort, 4), cohort.root) == []
+    shutil.rmtree(cohort.root / "imagesTr")
+    (fault,) = check_datalist(decathlon(cohort, 3), cohort.root)
+    assert (fault.code, fault.subject) == ("G301", "imagesTr/BRATS_001")
+    assert fault.value == "8x9x7x3"
