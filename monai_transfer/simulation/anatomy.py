@@ -1,5 +1,6 @@
 """A subject's brain: the MNI152 tissue maps through a random warp, on the subject's grid."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +9,13 @@ import numpy.typing as npt
 from monai_transfer.simulation.deformation import Warp
 from monai_transfer.simulation.fields import Array, apply_separable, linear_weights, smooth_field
 from monai_transfer.simulation.grid import Grid, Window
-from monai_transfer.simulation.template import choroid, iron, load_template, sample
+from monai_transfer.simulation.template import STRUCTURES, load_template, sample, structure
 
 Mask = npt.NDArray[np.bool_]
 
 _SCOUT_MM = 4.0
+_WM_GAIN = 1.25
+_CSF_GAIN = (2.5, 5.0)
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,8 @@ class Anatomy:
         window: where it lies in the whole grid.
         brain: the brain mask.
         gm, wm, csf: tissue fractions.
-        iron: iron content of grey matter, 0 … 1.
-        choroid: fraction of ventricular fluid taken by choroid plexus.
         ventricle_mm: distance to the ventricles.
+        structures: name → how far a voxel lies in it, 0 … 1 (see ``template.STRUCTURES``).
     """
 
     grid: Grid
@@ -56,9 +58,8 @@ class Anatomy:
     gm: Array
     wm: Array
     csf: Array
-    iron: Array
-    choroid: Array
     ventricle_mm: Array
+    structures: Mapping[str, Array]
 
 
 def scout(warp: Warp, grid: Grid) -> Scout:
@@ -106,28 +107,40 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
 
     at = at[:, brain[inside]]
     gm, wm = (
-        sample(m, at, origin_mm=template.origin_mm, step_mm=1.0)
-        for m in (template.gm, template.wm)
+        sample(m, at, origin_mm=template.origin_mm, step_mm=1.0) for m in (template.gm, template.wm)
     )
     tissues = _individualise(rng, gm, wm, brain=brain, spacing_mm=part.spacing_mm)
-    coarse = (iron(look.template_mm), choroid(look.template_mm), look.ventricle_mm)
-    smooth = [np.where(brain, apply_separable(c, weights), 0).astype(np.float32) for c in coarse]
-    return Anatomy(part, window, brain, *(_scatter(t, brain) for t in tissues), *smooth)
+    gm, wm, csf = (_scatter(t, brain) for t in tissues)
+    ventricle = apply_separable(look.ventricle_mm, weights)
+    structures = {
+        name: apply_separable(structure(name, look.template_mm), weights) for name in STRUCTURES
+    }
+    return Anatomy(part, window, brain, gm, wm, csf, ventricle, structures)
 
 
 def _individualise(
     rng: np.random.Generator, gm: Array, wm: Array, *, brain: Mask, spacing_mm: float
 ) -> tuple[Array, Array, Array]:
-    csf_gain = rng.uniform(1.2, 2.6)
-    csf = np.clip(1.0 - gm - wm, 0.0, 1.0)
+    """Sharpen the averaged maps and give them a subject's own folds."""
     shape: tuple[int, int, int] = brain.shape  # type: ignore[assignment]
-    sharp = []
-    for fraction, gain, spread in ((gm, 1.0, 0.25), (wm, 1.25, 0.25), (csf, csf_gain, 0.5)):
-        folds = smooth_field(rng, shape, spacing_mm=spacing_mm, scale_mm=5.0)[brain]
-        sharp.append((gain * fraction * np.clip(1.0 + spread * folds, 0.2, None)) ** 2)
-    total = sharp[0] + sharp[1] + sharp[2] + np.float32(1e-6)
-    gm, wm = sharp[0] / total, sharp[1] / total
-    return gm, wm, np.clip(1.0 - gm - wm, 0.0, 1.0)
+
+    def fold(spread: float) -> Array:
+        field = smooth_field(rng, shape, spacing_mm=spacing_mm, scale_mm=5.0)[brain]
+        return np.clip(1.0 + np.float32(spread) * field, 0.2, None)
+
+    white = _sharpen(_WM_GAIN * wm * fold(0.15), gm, 3)
+    solid = gm + wm
+    gain = np.float32(rng.uniform(*_CSF_GAIN))
+    fluid = _sharpen(gain * np.clip(1.0 - solid, 0.0, 1.0) * fold(0.3), solid, 4)
+    white *= 1.0 - fluid
+    return 1.0 - fluid - white, white, fluid
+
+
+def _sharpen(one: Array, other: Array, power: int) -> Array:
+    """Fraction of the first of two classes after both are raised to a power."""
+    high = one**power
+    out: Array = high / (high + other**power + np.float32(1e-6))
+    return out
 
 
 def _window(look: Scout, grid: Grid) -> Window:

@@ -20,14 +20,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.layout import subject_files, subject_folder, write_subject
 from monai_transfer.simulation.protocols import PROTOCOLS
 from monai_transfer.simulation.subject import DISEASES, simulate_subject
 
-REVISION = 1
+REVISION = 2
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
 
 RECORD = "simulation.json"
@@ -81,7 +80,7 @@ def simulate_cohort(
     _claim(output_dir, parameters, subjects=subjects)
     _sweep(output_dir)
     missing = [i for i in range(subjects) if not _complete(output_dir, disease, i)]
-    with _bar(progress, f"Simulating {disease}", total=subjects) as advance:
+    with _bar(f"Simulating {disease}", show=progress, total=subjects) as advance:
         advance(subjects - len(missing))
         for _ in _run(output_dir, parameters, missing, workers=workers):
             advance(1)
@@ -116,12 +115,17 @@ def _claim(output_dir: Path, parameters: dict[str, Any], *, subjects: int) -> No
             )
         if held > subjects:
             raise InputError(
-                str(record), "subjects", f"be at most the {subjects} asked for", got=held,
+                str(record),
+                "subjects",
+                f"be at most the {subjects} asked for",
+                got=held,
                 todo="Choose another folder, or ask for as many.",
             )
     elif output_dir.is_dir() and any(output_dir.iterdir()):
         raise InputError(
-            str(output_dir), "the folder", f"be empty or hold a {RECORD}",
+            str(output_dir),
+            "the folder",
+            f"be empty or hold a {RECORD}",
             todo="Choose another folder.",
         )
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -147,25 +151,19 @@ def _run(
     output_dir: Path, parameters: dict[str, Any], missing: list[int], *, workers: int
 ) -> Iterator[None]:
     if workers == 1 or len(missing) < 2:
-        with threadpool_limits(1):
-            for index in missing:
-                yield _make(output_dir, parameters, index)
+        for index in missing:
+            _make(output_dir, parameters, index)
+            yield
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(workers, len(missing)), mp_context=context, initializer=_one_thread
-    ) as pool:
+    with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
         jobs = [pool.submit(_make, output_dir, parameters, i) for i in missing]
         try:
             for job in as_completed(jobs):
-                yield job.result()
+                job.result()
+                yield
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    """One linear-algebra thread per process: they would only compete."""
-    threadpool_limits(1)
 
 
 def _make(output_dir: Path, parameters: dict[str, Any], index: int) -> None:
@@ -196,7 +194,7 @@ def _make(output_dir: Path, parameters: dict[str, Any], index: int) -> None:
 
 
 @contextmanager
-def _bar(show: bool, title: str, *, total: int) -> Iterator[Any]:
+def _bar(title: str, *, show: bool, total: int) -> Iterator[Any]:
     """A progress bar; yields the function that advances it."""
     columns = (
         TextColumn("{task.description}"),

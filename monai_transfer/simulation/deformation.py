@@ -66,7 +66,9 @@ class Warp:
         centred = points_mm - np.reshape(self.centre_mm, shape)
         affine = np.tensordot(self.matrix, centred, axes=1) + np.reshape(CENTRE_MM, shape)
         origin = load_template().origin_mm
-        moved = [sample(u, affine, origin_mm=origin, step_mm=_LATTICE_MM) for u in self.displacement]
+        moved = [
+            sample(u, affine, origin_mm=origin, step_mm=_LATTICE_MM) for u in self.displacement
+        ]
         return (affine + np.stack(moved)).astype(np.float32)
 
     def pushed(self, push: Push) -> "Warp":
@@ -120,7 +122,10 @@ def _velocity(rng: np.random.Generator) -> Array:
     for scale_mm, sigma_mm in ((36.0, 2.2), (18.0, 1.8), (10.0, 1.0)):
         for component in velocity:
             component += sigma_mm * smooth_field(
-                rng, shape, spacing_mm=_LATTICE_MM, scale_mm=scale_mm  # type: ignore[arg-type]
+                rng,
+                shape,
+                spacing_mm=_LATTICE_MM,
+                scale_mm=scale_mm,  # type: ignore[arg-type]
             )
     growth_mm = float(np.clip(rng.lognormal(0.7, 0.7) - 1.0, -0.5, 7.0))
     axes = [_LATTICE_MM * np.arange(n) + o for n, o in zip(shape, template.origin_mm, strict=True)]

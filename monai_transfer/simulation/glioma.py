@@ -134,7 +134,7 @@ class _Tumour:
         label[oedema > 0.5] = OEDEMA
         label[core > 0.5] = CORE
         label[(core > 0.5) & (enhancing > 0.5 * core)] = ENHANCING
-        strength = float(self._rng.uniform(0.7, 1.0))
+        strength = float(self._rng.uniform(0.8, 1.0))
         fractions = {
             "oedema": oedema * (1.0 - core) * strength,
             "tumour": solid,

@@ -21,16 +21,15 @@ class Mixture:
     def __init__(self, anatomy: Anatomy, rng: np.random.Generator) -> None:
         self.anatomy = anatomy
         brain = anatomy.brain
-        gm, iron = anatomy.gm[brain], anatomy.iron[brain]
         self.fractions: dict[str, Array] = {
             "wm": anatomy.wm[brain],
-            "gm": gm,
+            "gm": anatomy.gm[brain],
             "csf": anatomy.csf[brain],
         }
         # Iron lies in the nuclei, whose averaged maps are part white matter.
         solid = np.clip(anatomy.gm + anatomy.wm, 0.0, 1.0)
-        self.mix_in({"iron": anatomy.iron * solid})
-        self.mix_in({"choroid": 0.8 * anatomy.choroid * anatomy.csf})
+        self.mix_in({"iron": anatomy.structures["iron"] * solid})
+        self.mix_in({"choroid": 0.8 * anatomy.structures["choroid"] * anatomy.csf})
         self.mix_in({"vein": _veins(anatomy, rng)})
 
     def mix_in(self, parts: Mapping[str, Array]) -> None:
@@ -42,13 +41,13 @@ class Mixture:
         """
         brain = self.anatomy.brain
         flat = {name: part[brain] for name, part in parts.items()}
-        total = np.sum(list(flat.values()), axis=0, dtype=np.float32)
+        total: Array = np.sum(list(flat.values()), axis=0, dtype=np.float32)
         hit = np.flatnonzero(total)
         kept = np.clip(1.0 - total[hit], 0.0, 1.0)
         for other in self.fractions.values():
             other[hit] *= kept
         for name, part in flat.items():
-            self.fractions[name] = self.fractions.get(name, np.float32(0.0)) + part
+            self.fractions[name] = self.fractions[name] + part if name in self.fractions else part
 
 
 def _veins(anatomy: Anatomy, rng: np.random.Generator) -> Array:
@@ -58,9 +57,11 @@ def _veins(anatomy: Anatomy, rng: np.random.Generator) -> Array:
     """
     grid = anatomy.grid
     first, second = (
-        smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=9.0) for _ in range(2)
+        smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=6.0) for _ in range(2)
     )
-    width = 0.13 * float(rng.uniform(0.7, 1.3))
+    width = np.float32(rng.uniform(0.25, 0.45))
     tube = np.clip(1.5 - np.hypot(first, second) / width, 0.0, 1.0)
-    sulcal = np.clip(anatomy.csf * 1.5, 0.0, 1.0) * (anatomy.ventricle_mm > 8.0)
-    return (tube * sulcal).astype(np.float32)
+    sulcal = np.clip(2.0 * anatomy.csf, 0.0, 0.9) * (anatomy.ventricle_mm > 8.0)
+    great = anatomy.structures["sinus"] * np.clip(2.0 * anatomy.csf, 0.0, 1.0)
+    veins: Array = np.maximum(tube * sulcal, great * np.float32(rng.uniform(0.3, 1.0)))
+    return veins

@@ -17,6 +17,7 @@ _LOAD_ML = (0.33, 1.8, 14.1, 28.5, 52.6)  # minimum, quartiles, maximum of the s
 _COUNTS = (18, 34, 85, 121, 419)
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LARGEST_MM3 = 1500.0  # larger ones are the confluent component
+_TISSUES = ("plaque", "black_hole", "active_plaque")
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ def draw_ms(rng: np.random.Generator, anatomy: Anatomy) -> Pathology:
     return canvas.finish()
 
 
-def _draw_centres(
-    rng: np.random.Generator, anatomy: Anatomy, count: int
-) -> npt.NDArray[np.intp]:
+def _draw_centres(rng: np.random.Generator, anatomy: Anatomy, count: int) -> npt.NDArray[np.intp]:
     """(count, 3) voxels: periventricular, juxtacortical or deep white matter."""
     wm, near = anatomy.wm, anatomy.ventricle_mm
     inner = wm * wm * (anatomy.gm < 0.5)
@@ -109,8 +108,8 @@ class _Canvas:
         self._rough = smooth_field(rng, shape, spacing_mm=spacing, scale_mm=2.5)
         self._broad = smooth_field(rng, shape, spacing_mm=spacing, scale_mm=9.0)
         self._inside = np.zeros(shape, np.float32)
-        self._parts = {n: np.zeros(shape, np.float32) for n in ("plaque", "black_hole", "active_plaque")}
-        self._subject_severity = float(rng.uniform(0.75, 1.0))
+        self._parts = {name: np.zeros(shape, np.float32) for name in _TISSUES}
+        self._severity = float(rng.uniform(0.85, 1.0))
 
     def paint_confluent(self, volume_mm3: float) -> None:
         """Line the ventricles, thickest where a smooth field says so, with a soft outer edge."""
@@ -125,7 +124,7 @@ class _Canvas:
         inside = soft_step(depth - np.float32(limit), max(2.0, spacing))
         hole = np.clip(0.35 * self._broad[near] + 0.1, 0.0, 0.7)
         self._inside[near] = inside
-        strength = inside * np.float32(self._subject_severity)
+        strength = inside * np.float32(self._severity)
         self._parts["plaque"][near] = strength * (1.0 - hole)
         self._parts["black_hole"][near] = strength * hole
 
@@ -141,7 +140,8 @@ class _Canvas:
             slice(max(0, int(c) - reach), min(n, int(c) + reach + 1))
             for c, n in zip(centre, self._inside.shape, strict=True)
         )
-        offsets = np.stack(np.mgrid[patch]) - (centre + rng.uniform(-0.5, 0.5, 3)).reshape(3, 1, 1, 1)
+        middle = np.reshape(centre + rng.uniform(-0.5, 0.5, 3), (3, 1, 1, 1))
+        offsets = np.stack(np.mgrid[patch]) - middle
         along = np.tensordot(turn / axes_mm[:, None], offsets * spacing, axes=1)
         distance = np.linalg.norm(along, axis=0) * (1.0 + 0.22 * self._rough[patch])
         edge_mm = max(spacing, min(1.6, 0.8 * radius_mm))
@@ -151,7 +151,7 @@ class _Canvas:
 
     def _blend(self, patch: tuple[slice, ...], inside: Array, *, active: bool) -> None:
         rng = self._rng
-        strength = self._subject_severity * float(rng.uniform(0.6, 1.1))
+        strength = self._severity * float(rng.uniform(0.75, 1.15))
         hole = float(rng.uniform(0.2, 0.8)) if rng.uniform() < 0.25 else 0.0
         shares = (0.0, 0.0, 1.0) if active else (1.0 - hole, hole, 0.0)
         fresh = inside * min(strength, 1.0)

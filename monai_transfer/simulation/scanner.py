@@ -26,6 +26,7 @@ class Sequence:
         slice_mm, gap_mm: slice thickness and the gap between slices.
         in_plane_mm: spacing within a slice.
         slice_axis: 0 sagittal, 1 coronal, 2 axial.
+        noise_fraction: standard deviation of the noise over the signal of white matter.
     """
 
     tr_ms: float
@@ -35,6 +36,7 @@ class Sequence:
     gap_mm: float = 0.0
     in_plane_mm: float = 1.0
     slice_axis: int = 2
+    noise_fraction: float = 0.04
 
     def __post_init__(self) -> None:
         for name in ("tr_ms", "te_ms", "slice_mm", "in_plane_mm"):
@@ -42,8 +44,9 @@ class Sequence:
                 raise InputError("Sequence", name, "be positive", got=getattr(self, name))
         if self.ti_ms is not None and not 0 < self.ti_ms < self.tr_ms:
             raise InputError("Sequence", "ti_ms", "lie between 0 and tr_ms", got=self.ti_ms)
-        if self.gap_mm < 0:
-            raise InputError("Sequence", "gap_mm", "be 0 or more", got=self.gap_mm)
+        for name in ("gap_mm", "noise_fraction"):
+            if getattr(self, name) < 0:
+                raise InputError("Sequence", name, "be 0 or more", got=getattr(self, name))
         if self.slice_axis not in (0, 1, 2):
             raise choice("Sequence", "slice_axis", str(self.slice_axis), "012")
 
@@ -56,7 +59,6 @@ class Scanner:
         name: of the protocol.
         field_tesla: 1.5 or 3.
         sequences: one per modality.
-        noise_fraction: standard deviation of the noise over the mean of white matter.
         bias_cv: coefficient of variation of the bias field over the head.
         jitter_fraction: standard deviation of the gain between slices.
         gain: mean of white matter in stored units, before each series' own gain.
@@ -65,7 +67,6 @@ class Scanner:
     name: str
     field_tesla: float
     sequences: Mapping[str, Sequence]
-    noise_fraction: float = 0.035
     bias_cv: float = 0.05
     jitter_fraction: float = 0.01
     gain: float = 400.0
@@ -73,7 +74,9 @@ class Scanner:
     def __post_init__(self) -> None:
         if tuple(self.sequences) != MODALITIES:
             raise InputError(
-                self.name, "sequences", f"be {', '.join(MODALITIES)}, in this order",
+                self.name,
+                "sequences",
+                f"be {', '.join(MODALITIES)}, in this order",
                 got=", ".join(self.sequences),
             )
         object.__setattr__(self, "sequences", MappingProxyType(dict(self.sequences)))
@@ -86,7 +89,8 @@ def signal(
 
     Spin echo ``PD (1 − e^(−TR/T1)) e^(−TE/T2)``; inversion recovery
     ``PD (1 − 2 e^(−TI/T1) + e^(−TR/T1)) e^(−TE/T2)``, with its sign, so that tissues within a voxel
-    may cancel; the magnitude is taken of the voxel. Contrast agent adds ``r · C`` to both rates.
+    may cancel; the magnitude is taken of the voxel. Contrast agent adds ``r · C`` to both rates; without it, flow voids
+    lose their part.
 
     Args:
         tissue: relaxation times, proton density, uptake.
@@ -107,9 +111,10 @@ def signal(
     t1_ms, t2_ms = tissue.t1_ms, tissue.t2_ms
     if contrast_agent:
         r1, r2 = RELAXIVITY[field_tesla]
-        t1_ms = 1.0 / (1.0 / t1_ms + r1 * tissue.gadolinium_mM / 1000.0)
-        t2_ms = 1.0 / (1.0 / t2_ms + r2 * tissue.gadolinium_mM / 1000.0)
-    decay = tissue.pd * exp(-sequence.te_ms / t2_ms)
+        t1_ms = 1.0 / (1.0 / t1_ms + r1 * tissue.gadolinium_mmol / 1000.0)
+        t2_ms = 1.0 / (1.0 / t2_ms + r2 * tissue.gadolinium_mmol / 1000.0)
+    visible = 1.0 if contrast_agent else 1.0 - tissue.flow_void
+    decay = visible * tissue.pd * exp(-sequence.te_ms / t2_ms)
     recovery = exp(-sequence.tr_ms / t1_ms)
     if sequence.ti_ms is None:
         return decay * (1.0 - recovery)
@@ -168,8 +173,8 @@ def form_image(
     Args:
         rng: source of randomness.
         ideal: (x, y, z) signed signal, bias-free.
-        sequence: geometry of the series.
-        scanner: noise and jitter.
+        sequence: geometry and noise of the series.
+        scanner: jitter between slices.
         bias: (x, y, z) multiplicative field.
         spacing_mm: of the grid.
         reference: signal of white matter, the unit of the noise.
@@ -193,15 +198,13 @@ def form_image(
     along = [-1 if axis == sequence.slice_axis else 1 for axis in range(3)]
     jitter = rng.normal(1.0, scanner.jitter_fraction, slices.shape[sequence.slice_axis])
     slices *= jitter.astype(np.float32).reshape(along)
-    sigma = np.float32(scanner.noise_fraction * abs(reference))
+    sigma = np.float32(sequence.noise_fraction * abs(reference))
     slices += sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     return apply_separable(np.hypot(slices, imaginary), tuple(back))  # type: ignore[arg-type]
 
 
-def draw_bias(
-    rng: np.random.Generator, brain: Mask, *, spacing_mm: float, cv: float
-) -> Array:
+def draw_bias(rng: np.random.Generator, brain: Mask, *, spacing_mm: float, cv: float) -> Array:
     """A smooth multiplicative field with mean 1 over the brain and the given variation."""
     shape: tuple[int, int, int] = brain.shape  # type: ignore[assignment]
     field = smooth_field(rng, shape, spacing_mm=spacing_mm, scale_mm=70.0)

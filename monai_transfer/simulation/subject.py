@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
@@ -107,19 +108,18 @@ def simulate_subject(
     scanner = draw_scanner(scan, protocol)
     grid = GRIDS[disease].respaced(spacing_mm)
     grade = grade_of(index) if disease == "brats" else None
-    anatomy, pathology = _body(body, grid, disease=disease, grade=grade)
-    mixture = Mixture(anatomy, body)
-    mixture.mix_in(pathology.fractions)
-    images = _scan(scan, mixture, scanner)
-    return Subject(
-        disease,
-        index,
-        grade,
-        np.stack([_embed(i, anatomy, grid) for i in images]),
-        _embed(pathology.label, anatomy, grid),
-        grid,
-        scanner,
-    )
+    # One thread: sums are then always taken in the same order, and small products do not wait.
+    with threadpool_limits(1):
+        anatomy, pathology = _body(body, grid, disease=disease, grade=grade)
+        mixture = Mixture(anatomy, body)
+        mixture.mix_in(pathology.fractions)
+        images = _scan(scan, mixture, scanner)
+    image = np.zeros((len(MODALITIES), *grid.shape), np.int16)
+    label = np.zeros(grid.shape, np.uint8)
+    for whole, part in zip(image, images, strict=True):
+        whole[anatomy.window] = part
+    label[anatomy.window] = pathology.label
+    return Subject(disease, index, grade, image, label, grid, scanner)
 
 
 def _body(
@@ -191,18 +191,11 @@ def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Array]:
 
     # The ependymal rim of FLAIR: white matter along the ventricles holds more free water.
     near = anatomy.ventricle_mm[anatomy.brain]
-    rim = float(rng.uniform(2.0, 6.0)) * np.exp(-near / np.float32(rng.uniform(1.0, 2.5)))
+    rim = float(rng.uniform(1.0, 3.5)) * np.exp(-near / np.float32(rng.uniform(1.0, 2.5)))
+    limbic = np.float32(rng.uniform(0.4, 1.4)) * anatomy.structures["limbic"][anatomy.brain]
     return {
-        "wm": mixed((25.0, 0.6), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32),
-        "gm": mixed((20.0, 0.6), (5.0, 0.7)),
+        "wm": mixed((25.0, 0.7), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32),
+        "gm": mixed((20.0, 0.6), (5.0, 0.8)) + limbic,
         "csf": mixed((12.0, 0.7), (4.0, 0.7)),
         "other": mixed((9.0, 0.7), (3.0, 0.7)),
     }
-
-
-def _embed(
-    part: npt.NDArray[np.generic], anatomy: Anatomy, grid: Grid
-) -> npt.NDArray[np.generic]:
-    whole = np.zeros(grid.shape, part.dtype)
-    whole[anatomy.window] = part
-    return whole

@@ -1,7 +1,10 @@
 """The MNI152 template and what is derived from it once per process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -9,23 +12,47 @@ from scipy import ndimage
 
 from monai_transfer.simulation.fields import Array
 
+Points: TypeAlias = npt.NDArray[np.floating]
+
 CENTRE_MM = (0.0, -22.0, 9.5)
 """Centre of mass of the template brain."""
 
-# Deep grey nuclei rich in iron: centre and semi-axes in MNI millimetres (right side), weight.
-# After the Harvard-Oxford and Talairach atlases, rounded.
-_IRON = (
-    ((20.0, -4.0, -1.0), (6.0, 9.0, 6.0), 1.0),  # pallidum
-    ((27.0, 3.0, 1.0), (6.0, 13.0, 9.0), 0.45),  # putamen
-    ((13.0, 12.0, 9.0), (5.0, 10.0, 9.0), 0.35),  # caudate head
-    ((5.0, -21.0, -8.0), (3.5, 3.5, 3.5), 0.9),  # red nucleus
-    ((10.0, -18.0, -11.0), (5.0, 5.0, 3.0), 0.9),  # substantia nigra
+# Structures the tissue maps do not tell apart, as ellipsoids on both sides: centre and semi-axes in
+# MNI millimetres (right side), weight. After the Harvard-Oxford and Talairach atlases, rounded.
+_Ellipsoid = tuple[tuple[float, float, float], tuple[float, float, float], float]
+STRUCTURES: Mapping[str, tuple[_Ellipsoid, ...]] = MappingProxyType(
+    {
+        # grey nuclei by their iron: pallidum, putamen, caudate, red nucleus, substantia nigra
+        "iron": (
+            ((20.0, -4.0, -1.0), (6.0, 9.0, 6.0), 1.0),
+            ((27.0, 3.0, 1.0), (6.0, 13.0, 9.0), 0.45),
+            ((13.0, 12.0, 9.0), (5.0, 10.0, 9.0), 0.35),
+            ((5.0, -21.0, -8.0), (3.5, 3.5, 3.5), 0.9),
+            ((10.0, -18.0, -11.0), (5.0, 5.0, 3.0), 0.9),
+        ),
+        # cortex that is brighter on FLAIR: insula, cingulate, hippocampus and amygdala
+        "limbic": (
+            ((38.0, 2.0, 0.0), (7.0, 19.0, 13.0), 1.0),
+            ((4.0, 18.0, 28.0), (6.0, 22.0, 12.0), 0.8),
+            ((4.0, -40.0, 30.0), (6.0, 16.0, 10.0), 0.6),
+            ((26.0, -16.0, -16.0), (9.0, 20.0, 8.0), 1.0),
+        ),
+        # choroid plexus: floor of the bodies and atria of the lateral ventricles
+        "choroid": (
+            ((23.0, -42.0, 8.0), (5.0, 7.0, 6.0), 1.0),
+            ((12.0, -22.0, 17.0), (4.0, 12.0, 4.0), 0.6),
+        ),
+        # great veins: of Galen with the straight sinus, superior sagittal and transverse sinus
+        "sinus": (
+            ((0.0, -44.0, 4.0), (2.5, 9.0, 5.0), 0.9),
+            ((0.0, -70.0, 0.0), (2.0, 18.0, 4.0), 0.7),
+            ((0.0, -96.0, 12.0), (4.0, 7.0, 22.0), 0.9),
+            ((0.0, -72.0, 54.0), (4.0, 14.0, 9.0), 0.8),
+            ((40.0, -76.0, -24.0), (18.0, 10.0, 3.5), 0.7),
+        ),
+    }
 )
-# Choroid plexus: along the floor of the bodies and in the atria of the lateral ventricles.
-_CHOROID = (
-    ((23.0, -42.0, 8.0), (5.0, 7.0, 6.0), 1.0),
-    ((12.0, -22.0, 17.0), (4.0, 12.0, 4.0), 0.6),
-)
+"""Names and shapes of what :func:`structure` draws."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +79,7 @@ class Template:
 def load_template() -> Template:
     """The template, from files inside nilearn's wheel; no network.
 
-    Source: Fonov et al., NeuroImage 2009;47:S102 (ICBM152 2009a symmetric), as shipped with nilearn.
+    Source: Fonov et al., NeuroImage 2009;47:S102 (ICBM152 2009a symmetric), as nilearn ships it.
     """
     from nilearn import datasets  # a second of imports: only where a subject is made
 
@@ -94,29 +121,23 @@ def _ventricles(csf: Array, origin_mm: tuple[float, ...]) -> npt.NDArray[np.bool
     return (csf > 0.5) & ((lateral & ~sylvian & ~cistern) | third)
 
 
-def _ellipsoids(
-    points_mm: Array, shapes: tuple[tuple[tuple[float, ...], tuple[float, ...], float], ...]
-) -> Array:
+def structure(name: str, points_mm: Array) -> Array:
+    """How far template positions (3, x, y, z) lie in one of `STRUCTURES`, 0 … 1."""
     total = np.zeros(points_mm.shape[1:], np.float32)
-    folded = points_mm.copy()
-    folded[0] = np.abs(folded[0])  # both hemispheres
-    for centre, axes, weight in shapes:
+    folded = np.concatenate([np.abs(points_mm[:1]), points_mm[1:]])  # both hemispheres
+    for centre, axes, weight in STRUCTURES[name]:
         at = (folded - np.reshape(centre, (3, 1, 1, 1))) / np.reshape(axes, (3, 1, 1, 1))
-        total = np.maximum(total, weight * np.clip(1.8 - 1.3 * np.linalg.norm(at, axis=0), 0, 1))
-    return total.astype(np.float32)
+        inside = np.clip(1.8 - 1.3 * np.linalg.norm(at, axis=0), 0.0, 1.0)
+        total = np.maximum(total, weight * inside.astype(np.float32))
+    return total
 
 
-def iron(points_mm: Array) -> Array:
-    """How rich in iron deep grey matter is at template positions, 0 … 1 (pallidum)."""
-    return _ellipsoids(points_mm, _IRON)
-
-
-def choroid(points_mm: Array) -> Array:
-    """Fraction of the ventricle's fluid taken by choroid plexus at template positions."""
-    return _ellipsoids(points_mm, _CHOROID)
-
-
-def sample(values: Array, points_mm: Array, *, origin_mm: tuple[float, ...], step_mm: float) -> Array:
+def sample(
+    values: Array, points_mm: Points, *, origin_mm: tuple[float, ...], step_mm: float
+) -> Array:
     """Linear interpolation of a template map at (3, …) world positions; 0 outside."""
     index = (points_mm - np.reshape(origin_mm, (3,) + (1,) * (points_mm.ndim - 1))) / step_mm
-    return ndimage.map_coordinates(values, index.astype(np.float32), order=1, output=np.float32)
+    out: Array = ndimage.map_coordinates(
+        values, index.astype(np.float32), order=1, output=np.float32
+    )
+    return out

@@ -6,26 +6,27 @@ the texture within a lesion cover the rest.
 
 Sources (of the rows below):
 
-- white and grey matter and cerebrospinal fluid, T1 at 1.5 T: Rooney et al., Magn Reson Med
-  2007;57:308 (656, 1188, 4070 ms); T2 at 1.5 T: Stanisz et al., Magn Reson Med 2005;54:507 (72, 95 ms).
-- white and grey matter at 3 T: Wansapura et al., J Magn Reson Imaging 1999;9:531
-  (T1 832, 1331 ms; T2 80, 110 ms); cerebrospinal fluid, T1 at 3 T: Lin et al., ISMRM 2001 (4163 ms).
+- white and grey matter and cerebrospinal fluid at 1.5 T: T1 656, 1188, 4070 ms, Rooney et al.,
+  Magn Reson Med 2007;57:308; T2 72 and 95 ms, Stanisz et al., Magn Reson Med 2005;54:507.
+- white and grey matter at 3 T: T1 832, 1331 ms, T2 80 ms (white), Wansapura et al., J Magn
+  Reson Imaging 1999;9:531; T2 of grey matter: middle of Wansapura's 110 and Stanisz' 99 ms;
+  cerebrospinal fluid: T1 4163 ms, Lin et al., ISMRM 2001.
 - T2 of fluid is taken as 2000 ms at both fields: any value in the published 1.5–2.5 s gives the
   same contrast.
 - Water content (proton density relative to fluid): Whittall et al., Magn Reson Med 1997;37:34
-  (white .71, grey .83).
-- Blood, 3 T: Stanisz 2005 (T1 1932, T2 275 ms; 1441 and 290 ms at 1.5 T), part of it flows out of
-  the slice, so the visible proton density of veins is set to .6 (ours).
-- Multiple sclerosis plaques: T1 from near normal to about 2 s in black holes, T2 about twice that of
-  white matter: Larsson et al., Magn Reson Med 1988;7:43; Vrenken et al., Radiology 2006;240:811.
-- Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology 1988;169:779;
-  contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al., J Magn Reson Imaging
-  2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
+  (white .71, grey .82).
+- Blood, 3 T: Stanisz 2005 (T1 1932, T2 275 ms; 1441 and 290 ms at 1.5 T), of which
+  half flows out of the slice before contrast agent (ours).
+- Multiple-sclerosis plaques: T1 from near normal to about 2 s in black holes, T2 up to twice that
+  of white matter: Larsson et al., Magn Reson Med 1988;7:43; Vrenken et al., Radiology 2006;240:811.
+- Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology
+  1988;169:779; contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al.,
+  J Magn Reson Imaging 2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
 - Relaxivity of gadopentetate in plasma at 37 °C: Rohrer et al., Invest Radiol 2005;40:715.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from monai_transfer.errors import choice
@@ -38,15 +39,17 @@ class Tissue:
     Args:
         t1_ms, t2_ms: relaxation times.
         pd: proton density relative to cerebrospinal fluid.
-        gadolinium_mM: concentration some minutes after a standard dose.
+        gadolinium_mmol: concentration per litre some minutes after a standard dose.
         texture: relative standard deviation of T1 and T2 within the tissue.
+        flow_void: part of the signal that flow takes away before contrast agent.
     """
 
     t1_ms: float
     t2_ms: float
     pd: float
-    gadolinium_mM: float = 0.0
+    gadolinium_mmol: float = 0.0
     texture: float = 0.0
+    flow_void: float = 0.0
 
     def scaled(self, factor: float) -> "Tissue":
         """This tissue with more (> 1) or less free water: longer or shorter T1 and T2.
@@ -54,9 +57,7 @@ class Tissue:
         Water content follows a third as fast and stays at most that of fluid.
         """
         pd = min(1.0, self.pd * (1.0 + (factor - 1.0) / 3.0))
-        return Tissue(
-            self.t1_ms * factor, self.t2_ms * factor, pd, self.gadolinium_mM, self.texture
-        )
+        return replace(self, t1_ms=self.t1_ms * factor, t2_ms=self.t2_ms * factor, pd=pd)
 
 
 RELAXIVITY: Mapping[float, tuple[float, float]] = MappingProxyType(
@@ -64,21 +65,21 @@ RELAXIVITY: Mapping[float, tuple[float, float]] = MappingProxyType(
 )
 """r1 and r2 in 1/(s mM) by field strength in tesla."""
 
-#                  T1 1.5 T, 3 T   T2 1.5 T, 3 T    PD   Gd mM  texture
+#                  T1 1.5 T, 3 T   T2 1.5 T, 3 T    PD  Gd mmol texture flow void
 _ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "wm": (656, 832, 72, 80, 0.71, 0.010, 0.03),
-        "gm": (1188, 1331, 95, 110, 0.83, 0.030, 0.06),
+        "wm": (656, 832, 72, 80, 0.71, 0.010, 0.06),
+        "gm": (1188, 1331, 95, 104, 0.82, 0.030, 0.13),
         "csf": (4070, 4163, 2000, 2000, 1.00, 0.000, 0.08),
         "iron": (950, 1080, 68, 70, 0.78, 0.020, 0.04),
         "choroid": (1700, 1900, 140, 140, 0.90, 0.400, 0.10),
-        "vein": (1441, 1932, 290, 275, 0.60, 3.000, 0.10),
-        "plaque": (1050, 1250, 115, 120, 0.83, 0.010, 0.10),
-        "black_hole": (1800, 2000, 180, 180, 0.90, 0.005, 0.12),
-        "active_plaque": (1100, 1300, 125, 130, 0.84, 0.250, 0.10),
-        "oedema": (1200, 1400, 130, 135, 0.85, 0.015, 0.10),
-        "tumour": (1350, 1600, 130, 140, 0.86, 0.020, 0.12),
-        "enhancing": (1250, 1500, 115, 120, 0.85, 0.320, 0.12),
+        "vein": (1441, 1932, 290, 275, 0.90, 3.000, 0.10, 0.5),
+        "plaque": (1100, 1300, 120, 135, 0.84, 0.010, 0.10),
+        "black_hole": (1700, 1850, 190, 210, 0.91, 0.005, 0.12),
+        "active_plaque": (1150, 1350, 125, 140, 0.84, 0.250, 0.10),
+        "oedema": (1200, 1400, 124, 150, 0.85, 0.015, 0.10),
+        "tumour": (1350, 1600, 130, 155, 0.86, 0.020, 0.12),
+        "enhancing": (1250, 1500, 115, 135, 0.85, 0.320, 0.12),
         "necrosis": (2200, 2500, 230, 230, 0.94, 0.020, 0.12),
     }
 )
