@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from monai_transfer.bundle import bundles_dir
 from monai_transfer.cli import app
 from monai_transfer.data import manifest_path
 from monai_transfer.errors import InputError
@@ -198,3 +199,14 @@ def test_check_takes_the_folder_of_the_datalist_where_none_is_named(clinic: Path
     build(clinic)
     (clinic / "list.json").rename(clinic / "scans" / "list.json")
     assert command("manifest", "check", clinic / "scans" / "list.json").exit_code == 0
+
+
+def test_bundles_are_listed_with_their_channels_and_source():
+    shown = command("bundles")
+    assert shown.exit_code == 0
+    rows = {line.split()[0]: line for line in shown.stdout.splitlines() if line.strip()}
+    folders = {path.parents[1].name for path in bundles_dir().glob("*/configs/metadata.json")}
+    assert folders
+    assert folders <= set(rows)
+    assert "t1 t1c t2 flair" in rows["brats_ft"]
+    assert "ms_source" in rows["brats_ft"]
