@@ -1,0 +1,66 @@
+"""Colours, and how a figure reaches the disk."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, distinct under every common colour blindness
+BLACK: Final = "#000000"
+BLUE: Final = "#0072B2"
+GREEN: Final = "#009E73"
+ORANGE: Final = "#E69F00"
+PURPLE: Final = "#CC79A7"
+RED: Final = "#D55E00"
+SKY: Final = "#56B4E9"
+YELLOW: Final = "#F0E442"
+_ON_BLACK: Final = (RED, SKY, YELLOW, PURPLE, GREEN, ORANGE, BLUE)
+
+LABEL_COLOURS: Final = {"core": RED, "oedema": GREEN, "enhancing": YELLOW, "lesion": RED}
+"""Colours of labels by name: Kaur 2019, figure 3, in this palette's red, green and yellow."""
+
+
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """A colour for each label name: its own, or the next free one.
+
+    Example:
+        >>> colours_of(["core", "cyst"])
+        {'core': '#D55E00', 'cyst': '#56B4E9'}
+    """
+    names = list(names)
+    colours = {name: LABEL_COLOURS[name] for name in names if name in LABEL_COLOURS}
+    free = [c for c in _ON_BLACK if c not in colours.values()] or list(_ON_BLACK)
+    strangers = [name for name in names if name not in colours]
+    colours |= {name: free[i % len(free)] for i, name in enumerate(strangers)}
+    return {name: colours[name] for name in names}
+
+
+def new_figure(width: float, height: float, **settings: Any) -> Figure:
+    """An empty figure of its own, outside pyplot, in inches."""
+    figure = Figure(figsize=(width, height), dpi=120, **settings)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure aside and rename it, so that the file is never half there.
+
+    Args:
+        figure: what was drawn.
+        path: the file; its suffix (png, pdf, svg) is the format, and its folder is made.
+
+    Returns:
+        The path.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        figure.savefig(aside, format=target.suffix.lstrip(".") or "png")
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target

@@ -1,0 +1,185 @@
+"""Curves of a run and of a study."""
+
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from monai_transfer.errors import InputError
+from monai_transfer.training.pictures.canvas import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    new_figure,
+    save,
+)
+
+# colour, marker, line: told apart without colour too
+_STRATEGY_STYLES: Final = {
+    "scratch": (BLACK, "o", "--"),
+    "all": (BLUE, "s", "-"),
+    "decoder": (GREEN, "^", "-."),
+    "head": (RED, "v", ":"),
+    "direct": (PURPLE, "D", "--"),
+}
+_OTHER_STYLES: Final = ((ORANGE, "P", "-"), (SKY, "X", "--"), (PURPLE, "<", "-."), (BLUE, ">", ":"))
+_LINES: Final = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
+
+
+def learning_curve(
+    history: pd.DataFrame,
+    path: str | os.PathLike[str],
+    *,
+    metrics: Sequence[str],
+    loss: str = "loss",
+) -> Path:
+    """Draw training loss and validation metrics over epochs, with the epoch that was kept.
+
+    Args:
+        history: a row for each epoch; columns ``epoch``, the loss, and the metrics. A metric is NaN
+            at epochs without validation.
+        path: the picture.
+        metrics: columns to draw; the first chooses the best epoch, the first with its maximum.
+        loss: column of the training loss.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: no epoch, no metric, or a column is missing.
+    """
+    _check_columns("learning_curve", history, ["epoch", loss, *metrics])
+    if not metrics:
+        raise InputError("learning_curve", "metrics", "name at least one column")
+    panels = [[loss], [metrics[0]], list(metrics[1:])][: 2 + (len(metrics) > 1)]
+    figure = new_figure(7.0, 0.6 + 1.9 * len(panels), layout="constrained")
+    axes = list(figure.subplots(len(panels), 1, sharex=True))
+    for axis, columns in zip(axes, panels, strict=True):
+        for column, colour in zip(columns, _LINES * len(columns), strict=False):
+            points = history[["epoch", column]].dropna()
+            style = {"marker": "." if len(points) <= 60 else "", "linewidth": 1.3}
+            axis.plot(*points.to_numpy().T, color=colour, label=_plain(column), **style)
+        _tidy(axis)
+    axes[0].set_ylabel(f"training {_plain(loss)}")
+    axes[1].set_ylabel(f"validation\n{_plain(metrics[0])}")
+    for axis in axes[2:]:
+        axis.set_ylabel("validation")
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes[-1].set_xlim(history["epoch"].min() - 0.5, history["epoch"].max() + 0.5)
+    _mark_best(axes, history, metrics[0])
+    return save(figure, path)
+
+
+def _mark_best(axes: Sequence[Axes], history: pd.DataFrame, metric: str) -> None:
+    scored = history.dropna(subset=[metric])
+    if scored.empty:
+        return
+    epoch, score = scored.loc[scored[metric].idxmax(), ["epoch", metric]]
+    for axis in axes:
+        axis.axvline(epoch, color="0.5", linewidth=1, linestyle=":")
+    axes[1].plot(epoch, score, "o", color=BLACK, markersize=8, fillstyle="none")
+    axes[0].set_title(f"best {_plain(metric)} {score:.3f} at epoch {epoch:.0f}", fontsize=11)
+
+
+def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Draw Dice over the number of training cases, a panel for each region: Kaur 2019, figure 2.
+
+    Args:
+        runs: a row for each run and region, columns ``strategy``, ``cases``, ``region``, ``dice``
+            (the run's mean over test subjects). A strategy of 0 cases, such as ``direct``, is a
+            level line.
+        path: the picture.
+
+    Returns:
+        The path. Points are means, bars one sample SD over runs.
+
+    Raises:
+        InputError: no run, or a column is missing.
+    """
+    _check_columns("dice_by_region", runs, ["strategy", "cases", "region", "dice"])
+    regions, strategies = list(runs["region"].unique()), list(runs["strategy"].unique())
+    figure = new_figure(3.2 * len(regions) + 0.5, 3.9, layout="constrained")
+    styles = _styles(strategies)
+    axes = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
+    for axis, region in zip(axes, regions, strict=True):
+        for index, strategy in enumerate(strategies):
+            chosen = (runs["region"] == region) & (runs["strategy"] == strategy)
+            shift = 1.025 ** (index - (len(strategies) - 1) / 2)  # bars beside each other
+            _draw_strategy(axis, runs[chosen], strategy, style=styles[strategy], shift=shift)
+        axis.set_title(region)
+        axis.set_xlabel("training cases")
+        _scale_cases(axis, sorted({int(n) for n in runs["cases"] if n > 0}))
+        axis.set_ylim(0, 1)
+        _tidy(axis)
+    axes[0].set_ylabel("Dice, mean ± SD over runs")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(strategies), frameon=False)
+    return save(figure, path)
+
+
+def _styles(strategies: Sequence[str]) -> dict[str, tuple[str, str, str]]:
+    """Kaur's strategies look alike in every figure; others take what is left, in turn."""
+    others = itertools.cycle(_OTHER_STYLES)
+    return {name: _STRATEGY_STYLES.get(name) or next(others) for name in strategies}
+
+
+def _draw_strategy(
+    axis: Axes,
+    runs: pd.DataFrame,
+    strategy: str,
+    *,
+    style: tuple[str, str, str],
+    shift: float,
+) -> None:
+    colour, marker, line = style
+    untrained = runs[runs["cases"] == 0]["dice"]
+    if len(untrained):
+        axis.axhline(untrained.mean(), color=colour, linestyle=line, linewidth=1.2, label=strategy)
+    trained = runs[runs["cases"] > 0].groupby("cases")["dice"].agg(["mean", "std"])
+    if len(trained):
+        axis.errorbar(
+            trained.index * shift,
+            trained["mean"],
+            yerr=trained["std"].fillna(0),
+            color=colour,
+            marker=marker,
+            linestyle=line,
+            markersize=5,
+            capsize=2.5,
+            label=strategy,
+        )
+
+
+def _scale_cases(axis: Axes, cases: Sequence[int]) -> None:
+    """A log scale with a tick at each number of cases."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(FixedLocator(cases))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.set_xticklabels([str(n) for n in cases])
+
+
+def _check_columns(where: str, frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in frame]:
+        raise InputError(where, "columns", f"include {', '.join(columns)}", got=f"no {missing[0]}")
+    if frame.empty:
+        raise InputError(where, "table", "have at least one row")
+
+
+def _tidy(axis: Axes) -> None:
+    axis.grid(visible=True, color="0.92")
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
