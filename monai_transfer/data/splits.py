@@ -87,7 +87,7 @@ def split_patients(
             todo="Ask for fewer.",
         )
     parts: dict[str, list[str]] = {}
-    left = sorted(patients)
+    left = list(patients)
     for part, size in sizes.items():
         order = stratified_order(left, [patients[p] for p in left], seed=f"{seed}/{part}")
         parts[part] = sorted(left[i] for i in order[:size])

@@ -219,6 +219,15 @@ def all_oblique(cohort):
     cohort.write("seg", cohort.label(), affine=affine)
 
 
+def test_a_file_without_an_affine_is_not_what_the_others_are_compared_with(cohort):
+    header_number("t1", 280, np.nan)(cohort)
+    cohort.write("seg", cohort.label(), affine=shifted(5))
+    assert [(fault.code, fault.file.removeprefix(A)) for fault in check(cohort)] == [
+        ("G302", "_t1.nii.gz"),
+        ("G304", "_seg.nii.gz"),
+    ]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -64,6 +64,12 @@ def test_the_subset_depends_on_the_subjects_not_on_order_or_path() -> None:
     assert [entry["subject"] for entry in nested_subset(moved, 20, seed=3)] == names
 
 
+def test_groups_of_one_size_take_the_same_turns_in_whatever_order_they_are_listed():
+    pool = [{"image": f"{i}.nii", "group": "HL"[i % 2]} for i in range(10)]
+    for seed in SEEDS:
+        assert nested_subset(pool[::-1], 5, seed=seed) == nested_subset(pool, 5, seed=seed)
+
+
 def test_the_draw_is_the_same_on_every_machine_and_version() -> None:
     names = [entry["subject"] for entry in nested_subset(POOL, 4, seed=0)]
     assert names == ["p197", "p257", "p065", "p057"]

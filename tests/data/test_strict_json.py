@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_write_that_fails_leaves_the_old_file_as_it_was(tmp_path: Path) -> Non
     write_json({"old": 1}, path)
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json({"new": float("nan")}, path)
+    assert read_json(path) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_old_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.json"
+    write_json({"old": 1}, path)
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InputError, match="folder must be writable, got No space left on device"):
+        write_json({"new": 1}, path)
     assert read_json(path) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
 
