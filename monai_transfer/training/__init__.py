@@ -1,0 +1,46 @@
+"""Training: loss, inferer, selection, handlers, scoring and the record of a run."""
+
+from monai_transfer.training.handlers import (
+    BestWeights,
+    History,
+    TrainingProgress,
+    console,
+    save_atomically,
+)
+from monai_transfer.training.inference import VolumeInferer, has_bfloat16
+from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
+from monai_transfer.training.provenance import RunRecord
+from monai_transfer.training.run import conclude, load_best, on_device, prepare
+from monai_transfer.training.scoring import ScoreSubjects
+from monai_transfer.training.segmentation import (
+    LabelMapd,
+    SaveSegmentationd,
+    save_label_map,
+    to_original_grid,
+)
+from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
+
+__all__ = [
+    "BestWeights",
+    "DecayingWeightCrossEntropy",
+    "History",
+    "LabelMapd",
+    "LesionAUC",
+    "RegionDice",
+    "RunRecord",
+    "SaveSegmentationd",
+    "ScoreSubjects",
+    "TrainingProgress",
+    "VolumeInferer",
+    "class_weights",
+    "conclude",
+    "console",
+    "has_bfloat16",
+    "label_map",
+    "load_best",
+    "on_device",
+    "prepare",
+    "save_atomically",
+    "save_label_map",
+    "to_original_grid",
+]

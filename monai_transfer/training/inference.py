@@ -1,0 +1,69 @@
+"""How a volume goes through a network: whole where it fits, fast where the hardware allows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
+from monai.utils import convert_to_dst_type
+from torch import Tensor
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+class VolumeInferer(SlidingWindowInferer):
+    """MONAI's sliding-window inferer that takes a volume whole when it fits into one window.
+
+    Serves training, validation and inference. Volumes go through in channels-last memory and,
+    where the hardware has it, under bfloat16 autocast; what comes back is float32.
+
+    Args:
+        roi_size: window, voxels per axis; a volume no larger on any axis is not cut.
+        amp: bfloat16 where the hardware has it. bfloat16 keeps float32's range, so that no loss
+            scaling is needed.
+        overlap: share of a window that its neighbour covers too.
+        mode: ``"gaussian"`` or ``"constant"`` blending of windows.
+        sw_batch_size: windows per forward pass.
+    """
+
+    def __init__(
+        self,
+        roi_size: Sequence[int],
+        *,
+        amp: bool = True,
+        overlap: float = 0.25,
+        mode: str = "gaussian",
+        sw_batch_size: int = 1,
+    ) -> None:
+        super().__init__(tuple(roi_size), sw_batch_size, overlap, mode, cache_roi_weight_map=False)
+        self.amp = amp
+
+    def __call__(
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """Logits (B, classes, X, Y, Z), float32, of an image (B, channels, X, Y, Z).
+
+        Outside training they carry the geometry of a MetaTensor image, which MONAI's ``Invertd``
+        needs to undo the preprocessing.
+        """
+        image = torch.as_tensor(inputs).as_subclass(Tensor)
+        image = image.contiguous(memory_format=torch.channels_last_3d)
+        amp = self.amp and has_bfloat16(image.device)
+        fits = all(n <= roi for n, roi in zip(image.shape[2:], self.roi_size, strict=True))
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=amp):
+            output = (
+                network(image, *args, **kwargs)
+                if fits
+                else super().__call__(image, network, *args, **kwargs)
+            )
+        logits: Tensor = output.float()
+        if isinstance(inputs, MetaTensor) and not torch.is_grad_enabled():
+            logits = convert_to_dst_type(logits, inputs)[0]
+        return logits

@@ -1,0 +1,97 @@
+"""Kaur 2019's loss: cross entropy with class weights that decay towards 1."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+
+from monai_transfer.errors import InputError
+
+
+class DecayingWeightCrossEntropy(nn.Module):
+    """Weighted cross entropy; at epoch e the weight of a class is ``1 + (w − 1)·decay^e``.
+
+    Attach it to the trainer as a handler, and it follows the trainer's epochs.
+
+    Args:
+        class_weights: w of each class at epoch 0, see :func:`class_weights`.
+        decay: factor per epoch, in (0, 1]; 1 never decays.
+
+    Raises:
+        InputError: a weight below 0, or a decay out of its range.
+
+    Source:
+        Kaur 2019, section 3.2: 'the class weights are scheduled to decay with a decay rate lower
+        than 1 … the weight for each class converges to 1'. The rate and the exponential form are
+        not stated in the paper; ours.
+
+    Example:
+        >>> loss = DecayingWeightCrossEntropy([1.0, 101.0], decay=0.5)
+        >>> loss.weights(epoch=1).tolist()
+        [1.0, 51.0]
+    """
+
+    initial: Tensor
+
+    def __init__(self, class_weights: Sequence[float], decay: float) -> None:
+        super().__init__()
+        if not 0 < decay <= 1:
+            raise InputError("loss", "decay", "lie in (0, 1]", got=decay)
+        if min(class_weights) < 0:
+            raise InputError("loss", "class weights", "be at least 0", got=list(class_weights))
+        self.register_buffer("initial", torch.tensor(list(class_weights), dtype=torch.float32))
+        self.decay = decay
+        self.epoch = 0
+
+    def weights(self, epoch: int) -> Tensor:
+        """Class weights, shape (classes,), at an epoch counted from 0."""
+        return 1 + (self.initial - 1) * self.decay**epoch
+
+    def forward(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Mean loss over the voxels, normalised by the sum of their weights.
+
+        Args:
+            logits: (B, classes, X, Y, Z).
+            label: class index of each voxel, (B, 1, X, Y, Z), any dtype.
+        """
+        weights = self.weights(self.epoch).to(logits.device)
+        target = torch.as_tensor(label).squeeze(1).long()
+        return nn.functional.cross_entropy(torch.as_tensor(logits).float(), target, weights)
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the epochs of a trainer."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self._follow)
+
+    def _follow(self, engine: Engine) -> None:
+        self.epoch = engine.state.epoch - 1
+
+
+def class_weights(
+    entries: Sequence[Mapping[str, Any]], label_values: Sequence[int]
+) -> list[float]:
+    """Total voxels over a class's voxels, in the training labels.
+
+    Args:
+        entries: training entries with the path of a ``label`` file.
+        label_values: label value of each class index.
+
+    Returns:
+        One weight per class index; 1 for a class that no entry holds.
+
+    Source:
+        Kaur 2019, section 3.2. The weight of an absent class is ours: it never enters the loss.
+    """
+    index = {int(value): i for i, value in enumerate(label_values)}
+    counts = np.zeros(len(index))
+    for entry in entries:
+        label = np.asanyarray(nib.load(Path(entry["label"])).dataobj)  # type: ignore[attr-defined]
+        values, found = np.unique(label, return_counts=True)
+        for value, count in zip(values, found, strict=True):
+            counts[index[int(value)]] += count
+    total = counts.sum()
+    return [float(total / count) if count else 1.0 for count in counts]

@@ -1,0 +1,88 @@
+"""What a run was: written beside its results as ``run.json``."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_transfer import __version__
+from monai_transfer.transfer import Adaptation
+
+_PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "nibabel", "nilearn")
+
+
+class RunRecord:
+    """Collects what is known of a run from its start, and writes it at its end.
+
+    Args:
+        output_dir: the run's folder; made now.
+        config: the resolved configuration; plain values only.
+    """
+
+    def __init__(self, output_dir: str | Path, config: Mapping[str, Any]) -> None:
+        self.output_dir = Path(output_dir)
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        self.config = dict(config)
+        self.started = time.time()
+
+    def write(self, adaptation: Adaptation, **more: Any) -> Path:
+        """Write ``run.json``, aside and renamed.
+
+        Args:
+            adaptation: the network's; its report and freeze proof are recorded.
+            more: further plain values, such as the subjects and the scores.
+        """
+        record = {
+            "monai_transfer": __version__,
+            "commit": commit(),
+            "versions": versions(),
+            "device": device_name(),
+            "config": self.config,
+            "transfer": adaptation.report.as_dict(),
+            "frozen_sha256": dict(adaptation.frozen),
+            "seconds": round(time.time() - self.started, 1),
+            "peak_memory_mb": peak_memory_mb(),
+            **more,
+        }
+        path = self.output_dir / "run.json"
+        aside = path.with_name(".run.json")
+        aside.write_text(json.dumps(record, indent=2, default=str), "utf-8")
+        aside.replace(path)
+        return path
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a result."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"python": platform.python_version(), **found}
+
+
+def commit() -> str | None:
+    """Commit of the checkout this package lies in; ``None`` when it lies in none."""
+    command = ["git", "-C", os.fspath(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def device_name() -> str:
+    """The accelerator's model, or the processor's architecture."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+
+
+def peak_memory_mb() -> dict[str, int]:
+    """Peak resident memory of this process, and on the GPU, in MB."""
+    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    if torch.cuda.is_available():
+        peak["gpu"] = torch.cuda.max_memory_allocated() // 2**20
+    return peak

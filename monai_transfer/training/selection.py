@@ -1,0 +1,124 @@
+"""What chooses the epoch whose weights are kept."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from monai.handlers import from_engine
+from torch import Tensor
+
+from monai_transfer.metrics import score_regions, voxel_auc
+
+
+def label_map(logits: Tensor, label_values: Sequence[int]) -> Tensor:
+    """Label value of the most probable class of each voxel.
+
+    Args:
+        logits: (classes, x, y, z).
+        label_values: label value of each class index.
+
+    Returns:
+        (x, y, z), uint8.
+
+    Example:
+        >>> label_map(torch.tensor([[[[0.0]]], [[[1.0]]]]), [0, 4]).item()
+        4
+    """
+    values = torch.tensor(list(label_values), dtype=torch.uint8, device=logits.device)
+    return values[torch.as_tensor(logits).argmax(dim=0)]
+
+
+class RegionDice(Metric):
+    """Mean over regions of the mean Dice over subjects: a third of Kaur 2019's 'best sum'.
+
+    Attach it to an evaluator whose outputs hold logits ``pred`` and class indices ``label``.
+    Undefined scores (a region empty in truth and prediction) are left out of a region's mean; a
+    region without any score is left out of the mean over regions.
+
+    Args:
+        regions: name → label values.
+        label_values: label value of each class index of the network.
+
+    Source:
+        Kaur 2019, section 3.4.
+    """
+
+    def __init__(
+        self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]
+    ) -> None:
+        self.regions = {name: tuple(values) for name, values in regions.items()}
+        self.label_values = [int(value) for value in label_values]
+        super().__init__(output_transform=from_engine(["pred", "label"]))
+
+    def reset(self) -> None:
+        """Forget all subjects."""
+        self._scores: list[list[float]] = []
+
+    def update(self, output: tuple[Sequence[Tensor], Sequence[Tensor]]) -> None:
+        """Add the subjects of one batch."""
+        lookup = torch.tensor(self.label_values, dtype=torch.uint8)
+        for logits, label in zip(*output, strict=True):
+            truth = lookup[torch.as_tensor(label)[0].long().cpu()]
+            predicted = label_map(logits, self.label_values).cpu()
+            scores = score_regions(
+                predicted, truth, self.regions, spacing_mm=(1.0,) * 3, metrics=("dice",)
+            )
+            self._scores.append([scores[region, "dice"] for region in self.regions])
+
+    def by_region(self) -> dict[str, float]:
+        """Mean Dice of each region; NaN where no subject has one."""
+        columns = np.array(self._scores).reshape(-1, len(self.regions)).T
+        return {
+            region: float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
+            for region, column in zip(self.regions, columns, strict=True)
+        }
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Show the regions' own means beside the mean over them."""
+        super().completed(engine, name)
+        engine.state.metrics.update({f"dice_{r}": v for r, v in self.by_region().items()})
+
+    def compute(self) -> float:
+        """The mean over regions; 0 when no score is defined."""
+        defined = [dice for dice in self.by_region().values() if math.isfinite(dice)]
+        return float(np.mean(defined)) if defined else 0.0
+
+
+class LesionAUC(Metric):
+    """Area under a curve of the lesion probability over the brain's voxels.
+
+    Attach it to an evaluator whose outputs hold ``image``, logits ``pred`` and class indices
+    ``label``; the brain is where the image is not 0.
+
+    Args:
+        curve: see :func:`~monai_transfer.metrics.voxel_auc`.
+
+    Source:
+        Kaur 2019, section 3.3; see :mod:`monai_transfer.metrics.curves` for the choice of curve.
+    """
+
+    def __init__(self, curve: str = "precision_recall") -> None:
+        self.curve = curve
+        super().__init__(output_transform=from_engine(["image", "pred", "label"]))
+
+    def reset(self) -> None:
+        """Forget all subjects."""
+        self._probabilities: list[Any] = []
+        self._truths: list[Any] = []
+
+    def update(self, output: tuple[Sequence[Tensor], ...]) -> None:
+        """Add the subjects of one batch."""
+        for image, logits, label in zip(*output, strict=True):
+            brain = (torch.as_tensor(image) != 0).any(dim=0).cpu().numpy()
+            lesion = 1 - torch.as_tensor(logits).float().softmax(dim=0)[0].cpu().numpy()
+            self._probabilities.append(lesion[brain])
+            self._truths.append(torch.as_tensor(label)[0].cpu().numpy()[brain] > 0)
+
+    def compute(self) -> float:
+        """The area, over all subjects; 0 when it is undefined, as without any lesion."""
+        area = voxel_auc(self._probabilities, self._truths, curve=self.curve)
+        return area if math.isfinite(area) else 0.0

@@ -1,0 +1,18 @@
+"""MONAI transforms for brain MRI, and one named preprocessing chain per paper."""
+
+from monai_transfer.transforms.brain import stripped_brain_mask
+from monai_transfer.transforms.intensity import StandardiseBrain, StandardiseBraind, standardise
+from monai_transfer.transforms.presets import K19_SIZE_MM, k19, k19_training
+from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
+
+__all__ = [
+    "K19_SIZE_MM",
+    "KeepBackgroundd",
+    "StandardiseBrain",
+    "StandardiseBraind",
+    "k19",
+    "k19_training",
+    "randomise_domain",
+    "standardise",
+    "stripped_brain_mask",
+]

@@ -1,0 +1,112 @@
+"""Intensities on one scale, whatever the scanner's."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform, Transform
+from monai.utils import convert_to_dst_type, convert_to_numpy
+from numpy import ndarray
+
+from monai_transfer.errors import InputError
+from monai_transfer.transforms.brain import stripped_brain_mask
+
+CLIP_SD = 4.0
+"""Standard deviations that map to 0 and to 1."""
+
+
+def standardise(
+    image: Float[ndarray, "c x y z"], mask: Bool[ndarray, "x y z"], *, clip_sd: float = CLIP_SD
+) -> Float[ndarray, "c x y z"]:
+    """Subtract the brain's mean, divide by its SD, rescale to [0, 1]; the background is 0.
+
+    Args:
+        image: channels of one subject, any scale.
+        mask: brain; the mean and SD of each channel are those of its voxels.
+        clip_sd: ``-clip_sd`` becomes 0 and ``+clip_sd`` becomes 1, and what lies beyond is
+            clipped (vessels reach 2 to 4 times the 99.5th percentile).
+
+    Returns:
+        float32, same shape.
+
+    Raises:
+        InputError: an empty mask, a constant channel, or a non-finite voxel in the brain.
+
+    Source:
+        Kaur 2019, section 3.1: 'standardized using mean subtraction, division by standard
+        deviation, and rescaled to range from 0 to 1'. The fixed range is ours: rescaling by each
+        image's own extremes would undo the standardisation.
+
+    Example:
+        >>> image = np.array([[[[0.0, 10.0, 12.0]]]])
+        >>> standardise(image, image[0] > 0).round(3).tolist()
+        [[[[0.0, 0.375, 0.625]]]]
+    """
+    if not mask.any():
+        raise InputError("image", "brain mask", "hold at least one voxel", got="an empty mask")
+    scaled = np.zeros(image.shape, dtype=np.float32)
+    for channel, (values, out) in enumerate(zip(image, scaled, strict=True)):
+        brain = values[mask].astype(np.float64)
+        mean, sd = brain.mean(), brain.std()
+        if not np.isfinite(sd) or sd == 0:
+            rule = "be finite and vary inside the brain"
+            raise InputError("image", f"channel {channel}", rule, got=f"mean {mean}, SD {sd}")
+        out[mask] = np.clip((brain - mean) / (2 * clip_sd * sd) + 0.5, 0, 1)
+    return scaled
+
+
+class StandardiseBrain(Transform):
+    """:func:`standardise` as a MONAI transform for skull-stripped images.
+
+    The mask is :func:`~monai_transfer.transforms.brain.stripped_brain_mask` of the image itself.
+
+    Args:
+        clip_sd: see :func:`standardise`.
+    """
+
+    def __init__(self, clip_sd: float = CLIP_SD) -> None:
+        if clip_sd <= 0:
+            raise InputError("StandardiseBrain", "clip_sd", "be above 0", got=clip_sd)
+        self.clip_sd = clip_sd
+
+    def __call__(self, image: Any) -> Any:
+        """Standardise a (c, x, y, z) array or tensor; returns the same kind, float32."""
+        array = convert_to_numpy(image).astype(np.float32, copy=False)
+        scaled = standardise(array, stripped_brain_mask(array), clip_sd=self.clip_sd)
+        return convert_to_dst_type(scaled, image, dtype=torch.float32)[0]
+
+
+class StandardiseBraind(MapTransform):
+    """Dictionary form of :class:`StandardiseBrain`.
+
+    Args:
+        keys: of the images.
+        clip_sd: see :func:`standardise`.
+
+    Raises:
+        InputError: as :func:`standardise`, naming the file where the image knows it.
+    """
+
+    def __init__(self, keys: KeysCollection, clip_sd: float = CLIP_SD) -> None:
+        super().__init__(keys)
+        self.transform = StandardiseBrain(clip_sd)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Standardise every image of a subject."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            try:
+                result[key] = self.transform(result[key])
+            except InputError as error:
+                where = str(data.get("subject") or _file_of(result[key]))
+                raise InputError(where, error.what, error.rule, got=error.got) from error
+        return result
+
+
+def _file_of(image: Any) -> str:
+    name = image.meta.get("filename_or_obj", "image") if isinstance(image, MetaTensor) else "image"
+    return str(name).rsplit("/", 1)[-1]
