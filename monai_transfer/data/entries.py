@@ -1,6 +1,7 @@
 """The entries of a datalist and the rules that need no file to be opened."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -19,7 +20,8 @@ class Entry:
         split: ``training``, ``validation``, ``test`` or another list of entries.
         subject: its id; without one, the first image without its ending.
         patient: its patient; without one, the subject.
-        images: relative paths; a single one may hold all modalities.
+        images: relative paths, without those that leave the data folder.
+        stacked: whether one file is listed for all modalities.
         label: relative path; ``None`` without label.
     """
 
@@ -28,6 +30,7 @@ class Entry:
     subject: str
     patient: str
     images: tuple[str, ...]
+    stacked: bool
     label: str | None
 
 
@@ -97,7 +100,7 @@ def declared_labels(datalist: Mapping[str, Any]) -> frozenset[int] | None:
     names = datalist.get("labels")
     if not isinstance(names, dict) or not names:
         return None
-    whole = all(text.isdecimal() and text.isascii() for text in names)
+    whole = all(re.fullmatch(r"[0-9]{1,9}", text) for text in names)
     return frozenset(map(int, names)) if whole else None
 
 
@@ -156,6 +159,7 @@ def _read_entry(
         subject=subject,
         patient=_id(raw, "patient", default=subject),
         images=tuple(path for path in images if not escapes(path)),
+        stacked=len(images) == 1,
         label=label if _is_text(label) and not escapes(label) else None,
     )
     return entry, [fault(code, subject=subject, file=file, value=v) for code, file, v in broken]

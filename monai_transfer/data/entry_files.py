@@ -49,7 +49,7 @@ def file_faults(
         except ScanError as damage:
             faults.append(fault(damage.code, subject=entry.subject, file=file, value=damage.value))
             continue
-        stacked = len(entry.images) == 1 and not is_label
+        stacked = entry.stacked and not is_label
         found = [*_scan_faults(scan)]
         if not _dims_fit(scan.shape, channels if stacked else 0):
             found.append(("G301", _shape(scan.shape)))

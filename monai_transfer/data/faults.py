@@ -97,7 +97,7 @@ subject out.
             f"{self.code} {self.severity}: {self.subject}: {self.file} must {self.rule}, "
             f"got {self.value}. {self.todo}"
         )
-        return " ".join(text.split())
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def fault(code: str, *, subject: str, file: str, value: object) -> Fault:

@@ -157,7 +157,7 @@ def _count_faults(counts: Mapping[str, Any], groups: list[str]) -> Iterator[str]
 
 
 def _whole(text: str) -> bool:
-    return text.isdecimal() and text == str(int(text))
+    return re.fullmatch(r"0|[1-9][0-9]{0,8}", text) is not None
 
 
 def _pattern(value: Any) -> bool:

@@ -165,6 +165,8 @@ def _raw_bytes(path: Path) -> bytes:
         raise ScanError("G201", "no file") from None
     except OSError as fault:
         raise ScanError("G202", str(fault.strerror)) from None
+    except ValueError:
+        raise ScanError("G202", "a name that no file can have") from None
     if not raw:
         raise ScanError("G204", "an empty file")
     return raw

@@ -52,7 +52,9 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
             parse_constant=lambda token: _refuse_number(path.name, token),
             parse_float=lambda token: _finite(path.name, token),
         )
-    except (json.JSONDecodeError, RecursionError) as fault:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as fault:  # a syntax error, or a number of 5000 digits
         raise InputError(path.name, "file", "be valid JSON", got=fault) from fault
     if not isinstance(content, dict):
         raise InputError(path.name, "file", "hold one JSON object", got=type(content).__name__)

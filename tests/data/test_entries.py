@@ -56,6 +56,7 @@ LISTS = [
     (datalist_with("modality", ["t1"]), "G102", "datalist: modality", "['t1']"),
     (datalist_with("labels", {"background": 0}), "G103", "datalist: labels", "'background'"),
     (datalist_with("labels", {}), "G103", "datalist: labels", "{}"),
+    (datalist_with("labels", {"9" * 5000: "x"}), "G103", "datalist: labels", "{'999"),
     (datalist_with("test", {"image": "a.nii"}), "G104", "datalist: test", "a JSON dict"),
     (append("training", {}), "G105", "training[2]: entry", "{}"),
     (append("training", "a.nii.gz"), "G105", "training[2]: entry", "'a.nii.gz'"),
@@ -94,6 +95,11 @@ def test_a_fault_of_the_datalist_is_the_only_one_reported(cohort, harm, code, wh
     assert fault.code == code
     assert f"{fault.subject}: {fault.file}".startswith(where)
     assert value in fault.value
+
+
+def test_images_beside_one_that_leaves_the_folder_are_not_blamed(cohort):
+    cohort.entry()["image"][1:] = ["../a.nii", "/b.nii", "C:\\c.nii"]
+    assert [fault.code for fault in check(cohort)] == ["G108"] * 3
 
 
 def test_every_rule_on_the_datalist_has_a_fault_in_the_table():

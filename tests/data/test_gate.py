@@ -58,10 +58,13 @@ def test_an_error_lists_every_fault_on_a_line_with_what_to_do(cohort):
     ]
 
 
-def test_a_fault_is_one_line_whatever_the_names_hold(cohort):
-    cohort.entry()["label"] = "HGG/new\nline.nii.gz"
+@pytest.mark.parametrize("letter", ["\n", "\0", "\x1b[31m", "\ud800"])
+def test_a_fault_is_one_line_that_can_be_printed_whatever_the_names_hold(cohort, letter):
+    cohort.entry()["label"] = f"HGG/a{letter}b.nii.gz"
     (fault,) = check(cohort)
-    assert "\n" not in str(fault)
+    assert fault.code in {"G201", "G202"}
+    assert "HGG/a\N{REPLACEMENT CHARACTER}" in str(fault)
+    assert str(fault).isprintable()
 
 
 def test_a_folder_that_is_not_there_is_said_once(cohort):

@@ -17,6 +17,7 @@ from monai_transfer.errors import InputError
         ('{"a": 1e999}', "every number must be finite, got 1e999"),
         ('{"a": 1', "be valid JSON"),
         ("", "be valid JSON"),
+        ('{"a": ' + "9" * 5000 + "}", "be valid JSON"),
         ("[1]", "hold one JSON object, got list"),
         ("[" * 100_000, "be valid JSON"),
     ],
