@@ -65,8 +65,7 @@ class Anatomy:
 def scout(warp: Warp, grid: Grid) -> Scout:
     """Evaluate the warped template on a 4 mm grid over the field of view of `grid`."""
     coarse = grid.respaced(_SCOUT_MM, pad=1)
-    points = np.stack(np.meshgrid(*coarse.axes_mm(), indexing="ij"))
-    at = warp.to_template(points)
+    at = warp.to_template(coarse.points_mm())
     template = load_template()
     brain, wm = (
         sample(m, at, origin_mm=template.origin_mm, step_mm=1.0)
@@ -109,7 +108,7 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
     gm, wm = (
         sample(m, at, origin_mm=template.origin_mm, step_mm=1.0) for m in (template.gm, template.wm)
     )
-    tissues = _individualise(rng, gm, wm, brain=brain, spacing_mm=part.spacing_mm)
+    tissues = _individualise(rng, gm, wm, brain=brain, grid=part)
     gm, wm, csf = (_scatter(t, brain) for t in tissues)
     ventricle = apply_separable(look.ventricle_mm, weights)
     structures = {
@@ -119,14 +118,14 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
 
 
 def _individualise(
-    rng: np.random.Generator, gm: Array, wm: Array, *, brain: Mask, spacing_mm: float
+    rng: np.random.Generator, gm: Array, wm: Array, *, brain: Mask, grid: Grid
 ) -> tuple[Array, Array, Array]:
     """Sharpen the averaged maps and give them a subject's own folds."""
-    shape: tuple[int, int, int] = brain.shape  # type: ignore[assignment]
 
     def fold(spread: float) -> Array:
-        field = smooth_field(rng, shape, spacing_mm=spacing_mm, scale_mm=5.0)[brain]
-        return np.clip(1.0 + np.float32(spread) * field, 0.2, None)
+        field = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=5.0)[brain]
+        gain: Array = np.clip(1.0 + np.float32(spread) * field, 0.2, None)
+        return gain
 
     white = _sharpen(_WM_GAIN * wm * fold(0.15), gm, 3)
     solid = gm + wm
@@ -145,22 +144,24 @@ def _sharpen(one: Array, other: Array, power: int) -> Array:
 
 def _window(look: Scout, grid: Grid) -> Window:
     """Bounds of the brain in voxels of `grid`, on the lattice of the scout."""
-    bounds = []
-    for axis in range(3):
+    step = look.grid.spacing_mm / grid.spacing_mm
+
+    def bounds(axis: int) -> slice:
         others = tuple(a for a in range(3) if a != axis)
         hit = np.flatnonzero((look.brain > 0).any(axis=others))
-        step = look.grid.spacing_mm / grid.spacing_mm
         first, last = int(hit[0] * step), int(np.ceil((hit[-1] + 1) * step))
-        bounds.append(slice(max(first, 0), min(last, grid.shape[axis])))
-    return tuple(bounds)  # type: ignore[return-value]
+        return slice(max(first, 0), min(last, grid.shape[axis]))
+
+    return bounds(0), bounds(1), bounds(2)
 
 
 def _upsampling(coarse: Grid, fine: Grid) -> tuple[Array, Array, Array]:
     """Matrices that interpolate values on `coarse` at the voxels of `fine`."""
-    return tuple(  # type: ignore[return-value]
+    x, y, z = (
         linear_weights((axis - origin) / coarse.spacing_mm, count)
         for axis, origin, count in zip(fine.axes_mm(), coarse.origin_mm, coarse.shape, strict=True)
     )
+    return x, y, z
 
 
 def _scatter(values: Array, mask: Mask) -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_transfer.simulation.fields import Array, smooth_field
-from monai_transfer.simulation.template import CENTRE_MM, load_template, sample
+from monai_transfer.simulation.grid import Grid
+from monai_transfer.simulation.template import CENTRE_MM, Points, column, load_template, sample
 
 TEMPLATE_BRAIN_ML = 1886.5
 _LATTICE_MM = 5.0
@@ -35,11 +36,14 @@ class Push:
     reach_mm: float
     strength: float
 
-    def undo(self, points_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    def undo(self, points_mm: Points) -> Points:
         """Where the tissue now at `points_mm` (3, …) was before."""
-        offset = points_mm - np.reshape(self.centre_mm, (3,) + (1,) * (points_mm.ndim - 1))
+        offset = points_mm - column(self.centre_mm, points_mm.ndim)
         squared = np.sum(offset**2, axis=0)
-        return points_mm - offset * self.strength * np.exp(-squared / (2 * self.reach_mm**2))
+        before: Points = points_mm - offset * self.strength * np.exp(
+            -squared / (2 * self.reach_mm**2)
+        )
+        return before
 
 
 @dataclass(frozen=True)
@@ -58,18 +62,18 @@ class Warp:
     displacement: Array
     push: Push | None = None
 
-    def to_template(self, points_mm: npt.NDArray[np.floating]) -> Array:
+    def to_template(self, points_mm: Points) -> Array:
         """Template positions of subject positions, (3, …) → (3, …)."""
         if self.push is not None:
             points_mm = self.push.undo(points_mm)
-        shape = (3,) + (1,) * (points_mm.ndim - 1)
-        centred = points_mm - np.reshape(self.centre_mm, shape)
-        affine = np.tensordot(self.matrix, centred, axes=1) + np.reshape(CENTRE_MM, shape)
+        centred = points_mm - column(self.centre_mm, points_mm.ndim)
+        affine = np.tensordot(self.matrix, centred, axes=1) + column(CENTRE_MM, points_mm.ndim)
         origin = load_template().origin_mm
         moved = [
             sample(u, affine, origin_mm=origin, step_mm=_LATTICE_MM) for u in self.displacement
         ]
-        return (affine + np.stack(moved)).astype(np.float32)
+        at: Array = (affine + np.stack(moved)).astype(np.float32)
+        return at
 
     def pushed(self, push: Push) -> "Warp":
         """This warp with a mass effect."""
@@ -99,8 +103,8 @@ def draw_warp(
     angles = np.deg2rad(rng.normal(0.0, [3.0, 1.5, 1.5]))  # pitch, roll, yaw
     shear = np.eye(3) + np.triu(rng.normal(0.0, 0.015, (3, 3)), 1)
     matrix = _rotation(angles) @ shear @ np.diag(stretch)
-    centre = tuple(c + float(d) for c, d in zip(centre_mm, rng.normal(0.0, 1.5, 3), strict=True))
-    return Warp(matrix, centre, exponentiate(_velocity(rng)))  # type: ignore[arg-type]
+    x, y, z = (c + float(d) for c, d in zip(centre_mm, rng.normal(0.0, 1.5, 3), strict=True))
+    return Warp(matrix, (x, y, z), exponentiate(_velocity(rng)))
 
 
 def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -117,22 +121,19 @@ def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _velocity(rng: np.random.Generator) -> Array:
     """Velocity field in mm on the lattice: lobes, gyri, ventricles."""
     template = load_template()
-    shape = tuple(int(np.ceil(n / _LATTICE_MM)) + 1 for n in template.gm.shape)
-    velocity = np.zeros((3, *shape), np.float32)
-    for scale_mm, sigma_mm in ((36.0, 2.2), (18.0, 1.8), (10.0, 1.0)):
-        for component in velocity:
-            component += sigma_mm * smooth_field(
-                rng,
-                shape,
-                spacing_mm=_LATTICE_MM,
-                scale_mm=scale_mm,  # type: ignore[arg-type]
+    x, y, z = (int(np.ceil(n / _LATTICE_MM)) + 1 for n in template.gm.shape)
+    grid = Grid((x, y, z), _LATTICE_MM, template.origin_mm)
+    growth_mm = np.float32(np.clip(rng.lognormal(0.7, 0.7) - 1.0, -0.5, 7.0))
+    points = grid.points_mm()
+    components = []
+    for grown in template.growth:
+        component = growth_mm * sample(grown, points, origin_mm=template.origin_mm, step_mm=4.0)
+        for scale_mm, sigma_mm in ((36.0, 2.2), (18.0, 1.8), (10.0, 1.0)):
+            component += np.float32(sigma_mm) * smooth_field(
+                rng, grid.shape, spacing_mm=_LATTICE_MM, scale_mm=scale_mm
             )
-    growth_mm = float(np.clip(rng.lognormal(0.7, 0.7) - 1.0, -0.5, 7.0))
-    axes = [_LATTICE_MM * np.arange(n) + o for n, o in zip(shape, template.origin_mm, strict=True)]
-    points = np.stack(np.meshgrid(*axes, indexing="ij"))
-    for component, grown in zip(velocity, template.growth, strict=True):
-        component += growth_mm * sample(grown, points, origin_mm=template.origin_mm, step_mm=4.0)
-    return velocity
+        components.append(component)
+    return np.stack(components)
 
 
 def exponentiate(velocity: Array) -> Array:

@@ -90,7 +90,8 @@ def _draw_centre(
     weight = np.where(above & deep, look.wm + 0.1, 0.0)
     at = np.searchsorted(np.cumsum(weight), rng.uniform(0.0, float(weight.sum())))
     voxel = np.array(np.unravel_index(at, weight.shape)) + rng.uniform(-0.5, 0.5, 3)
-    return tuple(float(o + spacing * v) for o, v in zip(look.grid.origin_mm, voxel, strict=True))  # type: ignore[return-value]
+    x, y, z = (float(o + spacing * v) for o, v in zip(look.grid.origin_mm, voxel, strict=True))
+    return x, y, z
 
 
 def draw_glioma(rng: np.random.Generator, anatomy: Anatomy, *, plan: GliomaPlan) -> Pathology:
@@ -118,7 +119,8 @@ class _Tumour:
         self._brain = anatomy.brain[self._window]
         self._wm = anatomy.wm[self._window]
         self._tissue = np.where(self._brain, 1.0 - anatomy.csf[self._window], 0.0)
-        self._shape: tuple[int, int, int] = self._brain.shape  # type: ignore[assignment]
+        self._grid = anatomy.grid.crop(self._window)
+        self._shape = self._grid.shape
 
     def draw(self) -> Pathology:
         depth = self._depth_in_core()
@@ -144,16 +146,16 @@ class _Tumour:
         return self._paste(fractions, label)
 
     def _around(self, reach_mm: float) -> Window:
-        grid = self._whole.grid
-        centre = [
-            (c - o) / grid.spacing_mm
-            for c, o in zip(self._plan.push.centre_mm, grid.origin_mm, strict=True)
-        ]
+        grid, where = self._whole.grid, self._plan.push.centre_mm
         reach = reach_mm / grid.spacing_mm
-        return tuple(
-            slice(max(0, int(c - reach)), min(n, int(c + reach) + 1))
-            for c, n in zip(centre, grid.shape, strict=True)
-        )  # type: ignore[return-value]
+
+        def bounds(axis: int) -> slice:
+            centre = (where[axis] - grid.origin_mm[axis]) / grid.spacing_mm
+            return slice(
+                max(0, int(centre - reach)), min(grid.shape[axis], int(centre + reach) + 1)
+            )
+
+        return bounds(0), bounds(1), bounds(2)
 
     def _field(self, scale_mm: float) -> Array:
         return smooth_field(self._rng, self._shape, spacing_mm=self._spacing, scale_mm=scale_mm)
@@ -167,10 +169,9 @@ class _Tumour:
         rng, plan = self._rng, self._plan
         axes = np.exp(rng.normal(0.0, 0.2, 3))
         turn = np.linalg.qr(rng.standard_normal((3, 3)))[0] / axes[:, None]
-        local = self._whole.grid.crop(self._window)
         points = [
             (axis - c).astype(np.float32)
-            for axis, c in zip(local.axes_mm(), plan.push.centre_mm, strict=True)
+            for axis, c in zip(self._grid.axes_mm(), plan.push.centre_mm, strict=True)
         ]
         x, y, z = (p.reshape([-1 if i == a else 1 for i in range(3)]) for a, p in enumerate(points))
         squares = [(row[0] * x + row[1] * y + row[2] * z) ** 2 for row in turn.astype(np.float32)]
@@ -180,9 +181,10 @@ class _Tumour:
         # The falx holds a tumour back: across the midline every millimetre counts double.
         side = np.sign(plan.push.centre_mm[0] - self._midline_mm())
         beyond = -side * (x + np.float32(plan.push.centre_mm[0] - self._midline_mm()))
-        radial = radial + np.clip(beyond, 0.0, None)
+        radial = (radial + np.clip(beyond, 0.0, None)).astype(np.float32)
         limit = self._lowest(radial, self._tissue > 0.5, plan.core_ml)
-        return (np.float32(limit) - radial).astype(np.float32)
+        depth: Array = np.float32(limit) - radial
+        return depth
 
     def _midline_mm(self) -> float:
         x = self._whole.grid.axes_mm()[0]

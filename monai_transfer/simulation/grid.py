@@ -1,11 +1,15 @@
 """Sampling grids, in world millimetres (RAS+)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Window = tuple[slice, slice, slice]
+from monai_transfer.simulation.fields import Shape
+
+Window: TypeAlias = tuple[slice, slice, slice]
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Grid:
         array([-3., -1.,  1.,  3.])
     """
 
-    shape: tuple[int, int, int]
+    shape: Shape
     spacing_mm: float
     origin_mm: tuple[float, float, float]
 
@@ -41,17 +45,20 @@ class Grid:
     def axes_mm(self) -> tuple[npt.NDArray[np.float64], ...]:
         """World coordinates of the voxel centres along each axis."""
         return tuple(
-            o + self.spacing_mm * np.arange(n)
+            o + self.spacing_mm * np.arange(n, dtype=np.float64)
             for o, n in zip(self.origin_mm, self.shape, strict=True)
         )
 
+    def points_mm(self) -> npt.NDArray[np.float64]:
+        """(3, x, y, z) world positions of all voxel centres."""
+        return np.stack(np.meshgrid(*self.axes_mm(), indexing="ij"))
+
     def crop(self, window: Window) -> "Grid":
         """The part of this grid inside `window` (slices with explicit bounds)."""
-        shape = tuple(s.stop - s.start for s in window)
-        origin = tuple(
-            o + self.spacing_mm * s.start for o, s in zip(self.origin_mm, window, strict=True)
-        )
-        return Grid(shape, self.spacing_mm, origin)  # type: ignore[arg-type]
+        x, y, z = window
+        start = (o + self.spacing_mm * s.start for o, s in zip(self.origin_mm, window, strict=True))
+        shape = (x.stop - x.start, y.stop - y.start, z.stop - z.start)
+        return Grid(shape, self.spacing_mm, _triple(start))
 
     def respaced(self, spacing_mm: float, *, pad: int = 0) -> "Grid":
         """A grid of another spacing over the same field of view.
@@ -61,6 +68,12 @@ class Grid:
         """
         if spacing_mm == self.spacing_mm and pad == 0:
             return self
-        shape = tuple(max(1, round(n * self.spacing_mm / spacing_mm)) + pad for n in self.shape)
+        ratio = self.spacing_mm / spacing_mm
+        x, y, z = (max(1, round(n * ratio)) + pad for n in self.shape)
         shift = (spacing_mm - self.spacing_mm) / 2.0
-        return Grid(shape, spacing_mm, tuple(o + shift for o in self.origin_mm))  # type: ignore[arg-type]
+        return Grid((x, y, z), spacing_mm, _triple(o + shift for o in self.origin_mm))
+
+
+def _triple(values: Iterable[float]) -> tuple[float, float, float]:
+    x, y, z = values
+    return x, y, z

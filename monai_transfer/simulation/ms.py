@@ -9,6 +9,7 @@ from scipy.special import ndtr
 from monai_transfer.simulation.anatomy import Anatomy
 from monai_transfer.simulation.fields import Array, smooth_field
 from monai_transfer.simulation.pathology import Pathology, soft_step, threshold_for_volume
+from monai_transfer.simulation.template import column
 
 SIZE_LOG_MEAN, SIZE_LOG_SIGMA = 2.86, 1.69
 """Log-normal distribution of lesion volumes in mm³, 30 consensus masks of Lesjak 2018."""
@@ -16,6 +17,7 @@ SIZE_LOG_MEAN, SIZE_LOG_SIGMA = 2.86, 1.69
 _LOAD_ML = (0.33, 1.8, 14.1, 28.5, 52.6)  # minimum, quartiles, maximum of the same masks
 _COUNTS = (18, 34, 85, 121, 419)
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SMALLEST_MM3 = 5.0  # smaller ones come about by partial volume
 _LARGEST_MM3 = 1500.0  # larger ones are the confluent component
 _TISSUES = ("plaque", "black_hole", "active_plaque")
 
@@ -51,8 +53,9 @@ def draw_burden(rng: np.random.Generator) -> Burden:
     count_at, load_at = (float(ndtr(0.8 * shared + 0.6 * z)) for z in own)
     count = round(float(np.exp(np.interp(count_at, _QUANTILES, np.log(_COUNTS)))))
     load_mm3 = 1000.0 * float(np.exp(np.interp(load_at, _QUANTILES, np.log(_LOAD_ML))))
-    sizes = rng.lognormal(SIZE_LOG_MEAN, SIZE_LOG_SIGMA, count)
-    sizes = np.clip(sizes, 0.5, min(_LARGEST_MM3, 0.5 * load_mm3))
+    # Drawn larger: partial volume and patients with a small load shift the sizes back.
+    sizes = rng.lognormal(SIZE_LOG_MEAN + 0.3, SIZE_LOG_SIGMA - 0.15, count)
+    sizes = np.clip(sizes, _SMALLEST_MM3, min(_LARGEST_MM3, 0.5 * load_mm3))
     sizes *= min(1.0, 0.95 * load_mm3 / float(sizes.sum()))
     return Burden(np.sort(sizes)[::-1], load_mm3 - float(sizes.sum()))
 
@@ -116,7 +119,7 @@ class _Canvas:
         anatomy, spacing = self._anatomy, self._anatomy.grid.spacing_mm
         near = (anatomy.ventricle_mm < 25.0) & (anatomy.wm > 0.4)
         depth = (
-            -anatomy.ventricle_mm[near] + 4.5 * self._broad[near] + 1.2 * self._rough[near]
+            -anatomy.ventricle_mm[near] + 4.5 * self._broad[near] + 0.7 * self._rough[near]
         ).astype(np.float32)
         limit = threshold_for_volume(depth, volume_mm3 / spacing**3)
         if not np.isfinite(limit):
@@ -131,7 +134,8 @@ class _Canvas:
     def paint(self, size_mm3: float, centre: npt.NDArray[np.intp], *, active: bool) -> None:
         """One lesion: a randomly oriented ellipsoid with a rough outline."""
         rng, spacing = self._rng, self._anatomy.grid.spacing_mm
-        radius_mm = (3.0 * size_mm3 / (4.0 * np.pi)) ** (1.0 / 3.0)
+        # A rough outline holds a quarter more than the ellipsoid it is drawn around.
+        radius_mm = (3.0 * size_mm3 / 1.25 / (4.0 * np.pi)) ** (1.0 / 3.0)
         long = float(rng.uniform(1.0, 1.9))
         axes_mm = radius_mm * np.array([long, long**-0.5, long**-0.5])
         turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
@@ -140,8 +144,7 @@ class _Canvas:
             slice(max(0, int(c) - reach), min(n, int(c) + reach + 1))
             for c, n in zip(centre, self._inside.shape, strict=True)
         )
-        middle = np.reshape(centre + rng.uniform(-0.5, 0.5, 3), (3, 1, 1, 1))
-        offsets = np.stack(np.mgrid[patch]) - middle
+        offsets = np.mgrid[patch] - column(centre + rng.uniform(-0.5, 0.5, 3), 4)
         along = np.tensordot(turn / axes_mm[:, None], offsets * spacing, axes=1)
         distance = np.linalg.norm(along, axis=0) * (1.0 + 0.22 * self._rough[patch])
         edge_mm = max(spacing, min(1.6, 0.8 * radius_mm))

@@ -46,4 +46,5 @@ def soft_step(distance_mm: Array, edge_mm: float) -> Array:
         distance_mm: to the surface.
         edge_mm: width over which the fraction falls from one to zero.
     """
-    return np.clip(0.5 + distance_mm / np.float32(edge_mm), 0.0, 1.0).astype(np.float32)
+    inside: Array = np.clip(0.5 + distance_mm / np.float32(edge_mm), 0.0, 1.0)
+    return inside

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.simulation.anatomy import Mask
+from monai_transfer.simulation.anatomy import Anatomy
 from monai_transfer.simulation.fields import Array, apply_separable, linear_weights, smooth_field
 from monai_transfer.simulation.tissues import RELAXIVITY, Tissue
 
@@ -89,7 +89,8 @@ def signal(
 
     Spin echo ``PD (1 − e^(−TR/T1)) e^(−TE/T2)``; inversion recovery
     ``PD (1 − 2 e^(−TI/T1) + e^(−TR/T1)) e^(−TE/T2)``, with its sign, so that tissues within a voxel
-    may cancel; the magnitude is taken of the voxel. Contrast agent adds ``r · C`` to both rates; without it, flow voids
+    may cancel; the magnitude is taken of the voxel.
+    Contrast agent adds ``r · C`` to both rates; without it, flow voids
     lose their part.
 
     Args:
@@ -182,32 +183,36 @@ def form_image(
     Returns:
         Image on the same grid, in units of the signal.
     """
-    acquire, back = [], []
-    for axis, count in enumerate(ideal.shape):
-        through = axis == sequence.slice_axis
-        pair = slice_profile(
+    through, within = (
+        {"thickness_mm": sequence.slice_mm, "pitch_mm": sequence.slice_mm + sequence.gap_mm},
+        {"thickness_mm": sequence.in_plane_mm, "pitch_mm": sequence.in_plane_mm},
+    )
+    x, y, z = (
+        slice_profile(
             count,
             spacing_mm,
-            thickness_mm=sequence.slice_mm if through else sequence.in_plane_mm,
-            pitch_mm=sequence.slice_mm + sequence.gap_mm if through else sequence.in_plane_mm,
             phase=float(rng.uniform()),
+            **(through if axis == sequence.slice_axis else within),
         )
-        acquire.append(pair[0])
-        back.append(pair[1])
-    slices = apply_separable(ideal * bias, tuple(acquire))  # type: ignore[arg-type]
+        for axis, count in enumerate(ideal.shape)
+    )
+    slices = apply_separable(ideal * bias, (x[0], y[0], z[0]))
     along = [-1 if axis == sequence.slice_axis else 1 for axis in range(3)]
-    jitter = rng.normal(1.0, scanner.jitter_fraction, slices.shape[sequence.slice_axis])
-    slices *= jitter.astype(np.float32).reshape(along)
+    jitter = rng.standard_normal((slices.shape[sequence.slice_axis],), dtype=np.float32)
+    slices *= 1.0 + np.float32(scanner.jitter_fraction) * jitter.reshape(along)
     sigma = np.float32(sequence.noise_fraction * abs(reference))
     slices += sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(slices.shape, dtype=np.float32)
-    return apply_separable(np.hypot(slices, imaginary), tuple(back))  # type: ignore[arg-type]
+    return apply_separable(np.hypot(slices, imaginary), (x[1], y[1], z[1]))
 
 
-def draw_bias(rng: np.random.Generator, brain: Mask, *, spacing_mm: float, cv: float) -> Array:
+def draw_bias(rng: np.random.Generator, anatomy: Anatomy, *, cv: float) -> Array:
     """A smooth multiplicative field with mean 1 over the brain and the given variation."""
-    shape: tuple[int, int, int] = brain.shape  # type: ignore[assignment]
-    field = smooth_field(rng, shape, spacing_mm=spacing_mm, scale_mm=70.0)
+    grid, brain = anatomy.grid, anatomy.brain
+    field = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=70.0)
     inside = field[brain]
-    field = np.exp(np.float32(cv) * (field - inside.mean()) / max(float(inside.std()), 1e-6))
-    return (field / field[brain].mean()).astype(np.float32)
+    field -= inside.mean()
+    field *= np.float32(cv) / max(float(inside.std()), 1e-6)
+    np.exp(field, out=field)
+    field /= field[brain].mean()
+    return field

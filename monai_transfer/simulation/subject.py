@@ -1,12 +1,13 @@
 """One simulated subject, as arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
@@ -19,7 +20,7 @@ from monai_transfer.simulation.ms import draw_ms
 from monai_transfer.simulation.pathology import Labels, Pathology
 from monai_transfer.simulation.protocols import draw_scanner
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
-from monai_transfer.simulation.tissues import tissue
+from monai_transfer.simulation.tissues import Tissue, tissue
 
 DISEASES = ("ms", "brats")
 """The cohorts that can be simulated."""
@@ -140,42 +141,49 @@ def _scan(
 ) -> list[npt.NDArray[np.int16]]:
     """The four stored images on the anatomy's part of the grid."""
     anatomy = mixture.anatomy
-    brain, spacing = anatomy.brain, anatomy.grid.spacing_mm
     textures = _textures(rng, anatomy)
     images = []
-    for name in MODALITIES:
-        sequence = scanner.sequences[name]
-        agent = name == "t1c"
-        ideal = np.zeros(brain.shape, np.float32)
-        values = np.zeros(int(brain.sum()), np.float32)
-        for part, fraction in mixture.fractions.items():
-            nominal = tissue(part, scanner.field_tesla)
-            level, varied = (
-                signal(t, sequence, field_tesla=scanner.field_tesla, contrast_agent=agent)
-                for t in (nominal, nominal.scaled(1.0 + nominal.texture))
-            )
-            texture = textures.get(part, textures["other"])
-            values += fraction * (np.float32(level) + np.float32(varied - level) * texture)
-        white, fluid = (
-            signal(tissue(t, scanner.field_tesla), sequence, field_tesla=scanner.field_tesla)
-            for t in ("wm", "csf")
+    for modality, sequence in scanner.sequences.items():
+        see = partial(
+            signal,
+            sequence=sequence,
+            field_tesla=scanner.field_tesla,
+            contrast_agent=modality == "t1c",
         )
-        ideal[brain] = values
-        ideal[~brain] = 0.7 * fluid  # what a slice at the surface shares with its surroundings
-        bias = draw_bias(rng, brain, spacing_mm=spacing, cv=scanner.bias_cv)
+        white, fluid = (see(tissue(name, scanner.field_tesla)) for name in ("wm", "csf"))
+        # Outside the brain lies fluid, as far as a slice at the surface shares its surroundings.
+        ideal = np.full(anatomy.grid.shape, 0.7 * fluid, np.float32)
+        ideal[anatomy.brain] = _ideal(mixture, textures, see=see, field_tesla=scanner.field_tesla)
         image = form_image(
             rng,
             ideal,
             sequence=sequence,
             scanner=scanner,
-            bias=bias,
-            spacing_mm=spacing,
+            bias=draw_bias(rng, anatomy, cv=scanner.bias_cv),
+            spacing_mm=anatomy.grid.spacing_mm,
             reference=white,
         )
-        gain = scanner.gain * float(np.exp(rng.normal(0.0, 0.4))) / white
-        stored = np.clip(np.rint(image * np.float32(gain)), 1, 32767).astype(np.int16)
-        images.append(np.where(brain, stored, np.int16(0)))
+        image *= np.float32(scanner.gain * np.exp(rng.normal(0.0, 0.4)) / white)
+        stored = np.clip(np.rint(image), 1, np.iinfo(np.int16).max).astype(np.int16)
+        images.append(np.where(anatomy.brain, stored, np.int16(0)))
     return images
+
+
+def _ideal(
+    mixture: Mixture,
+    textures: Mapping[str, Array],
+    *,
+    see: Callable[[Tissue], float],
+    field_tesla: float,
+) -> Array:
+    """Signal of each voxel of the brain: its tissues, each a little off its nominal parameters."""
+    total = np.zeros_like(mixture.fractions["wm"])
+    for name, fraction in mixture.fractions.items():
+        nominal = tissue(name, field_tesla)
+        level, varied = see(nominal), see(nominal.scaled(1.0 + nominal.texture))
+        texture = textures.get(name, textures["other"])
+        total += fraction * (np.float32(level) + np.float32(varied - level) * texture)
+    return total
 
 
 def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Array]:

@@ -1,6 +1,6 @@
 """The MNI152 template and what is derived from it once per process."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -121,12 +121,17 @@ def _ventricles(csf: Array, origin_mm: tuple[float, ...]) -> npt.NDArray[np.bool
     return (csf > 0.5) & ((lateral & ~sylvian & ~cistern) | third)
 
 
+def column(values: Iterable[float], dims: int) -> npt.NDArray[np.float64]:
+    """Three numbers, one per axis, shaped to broadcast with a (3, …) array of `dims` dimensions."""
+    return np.reshape(np.fromiter(values, float), (3,) + (1,) * (dims - 1))
+
+
 def structure(name: str, points_mm: Array) -> Array:
     """How far template positions (3, x, y, z) lie in one of `STRUCTURES`, 0 … 1."""
     total = np.zeros(points_mm.shape[1:], np.float32)
     folded = np.concatenate([np.abs(points_mm[:1]), points_mm[1:]])  # both hemispheres
     for centre, axes, weight in STRUCTURES[name]:
-        at = (folded - np.reshape(centre, (3, 1, 1, 1))) / np.reshape(axes, (3, 1, 1, 1))
+        at = (folded - column(centre, 4)) / column(axes, 4)
         inside = np.clip(1.8 - 1.3 * np.linalg.norm(at, axis=0), 0.0, 1.0)
         total = np.maximum(total, weight * inside.astype(np.float32))
     return total
@@ -136,7 +141,7 @@ def sample(
     values: Array, points_mm: Points, *, origin_mm: tuple[float, ...], step_mm: float
 ) -> Array:
     """Linear interpolation of a template map at (3, …) world positions; 0 outside."""
-    index = (points_mm - np.reshape(origin_mm, (3,) + (1,) * (points_mm.ndim - 1))) / step_mm
+    index = (points_mm - column(origin_mm, points_mm.ndim)) / step_mm
     out: Array = ndimage.map_coordinates(
         values, index.astype(np.float32), order=1, output=np.float32
     )
