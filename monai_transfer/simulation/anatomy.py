@@ -102,7 +102,7 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
     surface = sample(template.brain, at, origin_mm=template.origin_mm, step_mm=1.0)
     extraction = smooth_field(rng, part.shape, spacing_mm=part.spacing_mm, scale_mm=15.0)[inside]
     brain = np.zeros(part.shape, bool)
-    brain[inside] = surface > np.clip(0.5 + 0.2 * extraction, 0.1, 0.95)
+    brain[inside] = surface > np.clip(0.65 + 0.2 * extraction, 0.2, 0.95)
 
     at = at[:, brain[inside]]
     gm, wm = (

@@ -26,7 +26,7 @@ from monai_transfer.simulation.layout import subject_files, subject_folder, writ
 from monai_transfer.simulation.protocols import PROTOCOLS
 from monai_transfer.simulation.subject import DISEASES, simulate_subject
 
-REVISION = 3
+REVISION = 4
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
 
 RECORD = "simulation.json"

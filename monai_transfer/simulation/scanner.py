@@ -50,6 +50,11 @@ class Sequence:
         if self.slice_axis not in (0, 1, 2):
             raise choice("Sequence", "slice_axis", str(self.slice_axis), "012")
 
+    @property
+    def is_volume(self) -> bool:
+        """Whether the series is one volume rather than separate slices."""
+        return self.slice_mm <= self.in_plane_mm and self.gap_mm == 0
+
 
 @dataclass(frozen=True)
 class Scanner:
@@ -60,7 +65,7 @@ class Scanner:
         field_tesla: 1.5 or 3.
         sequences: one per modality.
         bias_cv: coefficient of variation of the bias field over the head.
-        jitter_fraction: standard deviation of the gain between slices.
+        jitter_fraction: standard deviation of the gain between slices, where there are slices.
         gain: mean of white matter in stored units, before each series' own gain.
     """
 
@@ -199,7 +204,8 @@ def form_image(
     slices = apply_separable(ideal * bias, (x[0], y[0], z[0]))
     along = [-1 if axis == sequence.slice_axis else 1 for axis in range(3)]
     jitter = rng.standard_normal((slices.shape[sequence.slice_axis],), dtype=np.float32)
-    slices *= 1.0 + np.float32(scanner.jitter_fraction) * jitter.reshape(along)
+    if not sequence.is_volume:
+        slices *= 1.0 + np.float32(scanner.jitter_fraction) * jitter.reshape(along)
     sigma = np.float32(sequence.noise_fraction * abs(reference))
     slices += sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(slices.shape, dtype=np.float32)

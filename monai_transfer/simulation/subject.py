@@ -151,8 +151,8 @@ def _scan(
             contrast_agent=modality == "t1c",
         )
         white, fluid = (see(tissue(name, scanner.field_tesla)) for name in ("wm", "csf"))
-        # Outside the brain lies fluid, as far as a slice at the surface shares its surroundings.
-        ideal = np.full(anatomy.grid.shape, 0.7 * fluid, np.float32)
+        # Outside the brain lies some fluid: a slice at the surface shares in its surroundings.
+        ideal = np.full(anatomy.grid.shape, 0.35 * fluid, np.float32)
         ideal[anatomy.brain] = _ideal(mixture, textures, see=see, field_tesla=scanner.field_tesla)
         image = form_image(
             rng,
