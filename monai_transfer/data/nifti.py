@@ -4,8 +4,10 @@ Stock readers stop at the last voxel, before the gzip checksum, so that a flippe
 voxels without a word. Reading on costs nothing: the file is inflated once, into one buffer.
 """
 
+import logging
 import math
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from numpy.typing import NDArray
 _GZIP_MAGIC = b"\x1f\x8b"
 _DISCARD_BYTES = 1 << 20
 _FIRST_BYTES = 4  # sizeof_hdr: which NIfTI it is, in the byte order of the file
-_HEADERS: dict[int, Callable[[bytes], Nifti1Header]] = {348: Nifti1Header, 540: Nifti2Header}
+_HEADERS: dict[int, Callable[..., Nifti1Header]] = {348: Nifti1Header, 540: Nifti2Header}
+_SILENT = logging.Logger("nibabel's remarks, which name no file", logging.CRITICAL)
 
 
 class ScanError(Exception):
@@ -118,8 +121,9 @@ class _Stream:
 
     def take(self, size: int) -> bytes:
         """The next `size` bytes, or fewer at the end of the file."""
+        size = min(max(size, 0), sys.maxsize)  # what a broken header declares fits no machine
         if self._plain is not None:
-            return self._plain.read(max(size, 0))
+            return self._plain.read(size)
         pieces = []
         while size > 0 and not self._finished():
             piece = self._next(size)
@@ -192,7 +196,7 @@ def _read_header(stream: _Stream) -> _Header:
     block = first + stream.take(size - len(first))
     try:
         with np.errstate(all="ignore"):
-            header = _parse(_HEADERS[size](block))
+            header = _parse(_HEADERS[size](block, check=False))
     # ValueError: a quaternion that is no rotation, an offset that is NaN; OverflowError: infinity
     except (HeaderDataError, WrapStructError, ValueError, OverflowError) as fault:
         raise ScanError("G204", f"a broken header ({fault})") from None
@@ -204,6 +208,7 @@ def _read_header(stream: _Stream) -> _Header:
 
 
 def _parse(header: Nifti1Header) -> _Header:
+    header.check_fix(logger=_SILENT)  # what nibabel mends here it mends for every reader
     if not header["magic"].item().startswith(b"n+"):
         raise ValueError("its voxels are in another file")
     slope, intercept = header.get_slope_inter()

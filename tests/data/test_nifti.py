@@ -127,6 +127,7 @@ def header_of(path, **fields):
         ({"dim": [3, 8, 9, 8, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where 1152"),
         ({"dim": [3, 8, 9, 6, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where 864"),
         ({"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where"),
+        ({"vox_offset": 3e38}, "G205", "0 bytes of voxels where 1008"),
         ({"scl_slope": 1, "scl_inter": np.inf}, "G204", "broken header"),
         ({"sform_code": 0, "qform_code": 1, "quatern_b": 3}, "G204", "broken header"),
     ],
@@ -137,6 +138,15 @@ def test_a_header_that_contradicts_the_file_is_refused(tmp_path, fields, code, v
         read_scan(path)
     assert error.value.code == code
     assert value in error.value.value
+
+
+def test_what_is_not_worth_a_fault_is_not_printed_either(tmp_path, caplog):
+    path = header_of(save(tmp_path / "a.nii", voxels()), qform_code=77)
+    nib.load(path)
+    assert "qform_code 77 not valid" in caplog.text
+    caplog.clear()
+    assert read_scan(path).shape == (8, 9, 7)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(
