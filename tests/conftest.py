@@ -36,3 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number: gzip writes the time into them, and all workers must agree."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
