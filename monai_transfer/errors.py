@@ -32,6 +32,8 @@ class InputError(ValueError):
 def choice(where: str, what: str, got: str, options: Iterable[str]) -> InputError:
     """An :class:`InputError` for a name that is not one of `options`, with the closest ones.
 
+    Up to twelve options are listed.
+
     Example:
         >>> print(choice("train.json", "strategy", "al", ["all", "head"]))
         train.json: strategy must be one of all, head, got al. Did you mean all?
@@ -39,4 +41,5 @@ def choice(where: str, what: str, got: str, options: Iterable[str]) -> InputErro
     known = sorted(options)
     close = difflib.get_close_matches(got, known, n=2)
     hint = f"Did you mean {' or '.join(close)}?" if close else ""
-    return InputError(where, what, f"be one of {', '.join(known)}", got=got, todo=hint)
+    listed = ", ".join(known) if len(known) <= 12 else f"the {len(known)} known ones"
+    return InputError(where, what, f"be one of {listed}", got=got, todo=hint)

@@ -103,7 +103,9 @@ def open_cohort(
         content = build_datalist(read_manifest(_manifest(name)), folder)
     _pass_gate(content, folder)
     lists = {
-        key: [_located(entry, folder, _order(content, modalities)) for entry in content.get(key, [])]
+        key: [
+            _located(entry, folder, _order(content, modalities)) for entry in content.get(key, [])
+        ]
         for key in ("training", "validation", "test")
     }
     canonical = json.dumps(content, sort_keys=True).encode()
@@ -112,15 +114,23 @@ def open_cohort(
 
 
 def find_images(
-    dataset_dir: str | Path, *, manifest: str, modalities: Sequence[str]
+    disease: str,
+    modalities: Sequence[str],
+    *,
+    dataset_dir: str | Path | None,
+    manifest: str,
 ) -> list[Entry]:
     """Subjects of a folder to segment; labels are not needed.
 
     Args:
-        dataset_dir: folder in the manifest's layout.
-        manifest: name or path of the data set's description.
+        disease: what to simulate when there is no folder.
         modalities: the channels the network expects, in its order.
+        dataset_dir: folder in the manifest's layout; ``None`` takes the test subjects of the
+            simulated default.
+        manifest: name or path of the data set's description.
     """
+    if dataset_dir is None:
+        return open_cohort(disease, modalities).test
     description = read_manifest(_manifest(manifest))
     order = _order({"modality": dict(enumerate(description.modalities))}, modalities)
     return [

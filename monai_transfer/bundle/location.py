@@ -1,11 +1,12 @@
 """Where a bundle lies, which MONAI does not tell its config; and where runs and caches go."""
 
+import inspect
 import os
-import sys
 import time
 from pathlib import Path
 from types import FrameType
 
+import ignite.distributed as idist
 from monai.bundle import ConfigWorkflow
 
 
@@ -15,7 +16,7 @@ def running_workflow() -> ConfigWorkflow | None:
     Returns:
         The nearest one; ``None`` under a bare ``ConfigParser``.
     """
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         caller = frame.f_locals.get("self")
         if isinstance(caller, ConfigWorkflow):
@@ -52,7 +53,7 @@ def new_run_dir(bundle: str) -> str:
     """A folder for a run's results that no other run has: ``runs/<bundle>/<date>_<time>``.
 
     Below the current folder, never inside the bundle: a run must not overwrite shipped weights.
-    Nothing is created.
+    Nothing is created. All processes of a distributed run are given the same.
 
     Args:
         bundle: its name.
@@ -62,7 +63,7 @@ def new_run_dir(bundle: str) -> str:
     while candidate.exists():
         n += 1
         candidate = stem.with_name(f"{stem.name}_{n}")
-    return str(candidate)
+    return str(idist.broadcast(str(candidate), src=0, safe_mode=True))
 
 
 def cache_dir() -> Path:

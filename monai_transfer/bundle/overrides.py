@@ -7,12 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from monai.bundle import ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 from monai_transfer.bundle.location import running_workflow
 from monai_transfer.errors import InputError, choice
 
-_RESERVED = frozenset({"_meta_", *DEFAULT_MLFLOW_SETTINGS["configs"]})
+_TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
+_RESERVED = frozenset({"_meta_", *_TRACKING})
 
 
 def check_overrides(*, debug: bool = False, **options: Any) -> None:
@@ -38,7 +40,7 @@ def check_overrides(*, debug: bool = False, **options: Any) -> None:
     if workflow is not None:
         files = sorted(Path(workflow.config_root_path).glob("*.json"))
         known = [json.loads(f.read_text("utf-8")) for f in files if f.name != "metadata.json"]
-        for key, siblings in _unknown(workflow.parser.config, known):
+        for key, siblings in _unknown(_config(workflow), known):
             raise choice("options", "key", key, siblings)
     for name in ("epochs", "cases", "batch_size"):
         value = options.get(name, 1)
@@ -46,6 +48,8 @@ def check_overrides(*, debug: bool = False, **options: Any) -> None:
             raise InputError("options", name, "be a whole number of at least 1", got=value)
     for name, most in (("learning_rate", 1), ("spacing_mm", 10)):
         value = options.get(name, most)
+        if value is None and name == "spacing_mm":  # each image's own grid
+            continue
         if not isinstance(value, int | float) or not 0 < value <= most:
             raise InputError("options", name, f"lie in (0, {most}]", got=value)
 
@@ -73,7 +77,7 @@ def _say_input_errors(
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, InputError):
-            print(f"error: {cause}\n(--debug True shows where it was raised)", file=sys.stderr)
+            sys.stderr.write(f"error: {cause}\n(--debug True shows where it was raised)\n")
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(kind, error, trace)
@@ -88,5 +92,9 @@ def resolved_config() -> dict[str, Any]:
     workflow = running_workflow()
     if workflow is None:
         return {}
-    content: dict[str, Any] = workflow.parser.config
-    return {key: value for key, value in content.items() if key != "_meta_"}
+    return {key: value for key, value in _config(workflow).items() if key != "_meta_"}
+
+
+def _config(workflow: ConfigWorkflow) -> dict[str, Any]:
+    content: Any = workflow.parser.config
+    return dict(content)

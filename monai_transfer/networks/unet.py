@@ -1,5 +1,6 @@
 """The 3D U-Net of Kaur 2019, which carries MS lesions over to brain tumours."""
 
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -62,7 +63,7 @@ class _Decoder(nn.Module):
     def __init__(self, filters: list[int]) -> None:
         super().__init__()
         deep_to_shallow = filters[::-1]
-        pairs = list(zip(deep_to_shallow[:-1], deep_to_shallow[1:], strict=True))
+        pairs = list(pairwise(deep_to_shallow))
         self.ups = nn.ModuleList(_UpStep(i, o) for i, o in pairs)
         convolutions: list[nn.Module] = [_two_convolutions(2 * o, o) for _, o in pairs[:-1]]
         self.convs = nn.ModuleList([*convolutions, nn.Identity()])

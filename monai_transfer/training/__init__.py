@@ -2,6 +2,7 @@
 
 from monai_transfer.training.handlers import (
     BestWeights,
+    EngineProgress,
     History,
     TrainingProgress,
     console,
@@ -10,7 +11,7 @@ from monai_transfer.training.handlers import (
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.provenance import RunRecord
-from monai_transfer.training.run import conclude, load_best, on_device, prepare
+from monai_transfer.training.run import conclude, load_best, on_device, prepare, rank_device
 from monai_transfer.training.scoring import ScoreSubjects
 from monai_transfer.training.segmentation import (
     LabelMapd,
@@ -23,6 +24,7 @@ from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 __all__ = [
     "BestWeights",
     "DecayingWeightCrossEntropy",
+    "EngineProgress",
     "History",
     "LabelMapd",
     "LesionAUC",
@@ -40,6 +42,7 @@ __all__ = [
     "load_best",
     "on_device",
     "prepare",
+    "rank_device",
     "save_atomically",
     "save_label_map",
     "to_original_grid",

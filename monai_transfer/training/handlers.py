@@ -5,11 +5,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import pandas as pd
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import Evaluator
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from torch import nn
 
 console = Console()
@@ -34,62 +43,87 @@ def save_atomically(content: Any, path: Path) -> None:
         Path(aside).unlink(missing_ok=True)
 
 
-class TrainingProgress:
-    """A progress bar over the whole training, with time left and a line per validation.
+class EngineProgress:
+    """A progress bar over all iterations of an engine, with the time left.
 
     Args:
-        validator: its key metric is shown after each validation; ``None`` shows the loss alone.
+        description: what is going on.
     """
 
-    def __init__(self, validator: Engine | None = None) -> None:
-        self.validator = validator
+    def __init__(self, description: str) -> None:
+        self.description = description
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} steps"),
+            MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
+            transient=True,
         )
 
     def attach(self, engine: Engine) -> None:
         """Show the bar while the engine runs, and take it away even when it fails."""
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
-        engine.add_event_handler(Events.COMPLETED, self._stop)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
-        if self.validator is not None:
-            self.validator.add_event_handler(Events.COMPLETED, self._report, engine)
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.STARTED, self._start)
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)
+            engine.add_event_handler(Events.COMPLETED, self._stop)
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+
+    def describe(self, engine: Engine) -> str:
+        """What stands before the bar."""
+        del engine
+        return self.description
 
     def _start(self, engine: Engine) -> None:
-        steps = engine.state.max_epochs * engine.state.epoch_length
-        self.task = self.bar.add_task("training", total=steps, completed=engine.state.iteration)
+        epochs = 1 if isinstance(engine, Evaluator) else engine.state.max_epochs or 1
+        steps = epochs * (engine.state.epoch_length or 0)
+        self.task = self.bar.add_task(self.description, total=steps)
         self.bar.start()
 
     def _advance(self, engine: Engine) -> None:
-        loss = _loss(engine)
-        epoch = f"epoch {engine.state.epoch}/{engine.state.max_epochs}"
-        description = f"{epoch} loss {loss:.4f}"
-        self.bar.update(self.task, completed=engine.state.iteration, description=description)
-
-    def _report(self, validator: Engine, trainer: Engine) -> None:
-        metrics = ", ".join(f"{k} {v:.4f}" for k, v in validator.state.metrics.items())
-        best = validator.state.best_metric_epoch == validator.state.epoch
-        console.print(
-            f"epoch {trainer.state.epoch:>3}: loss {_loss(trainer):.4f}, {metrics}"
-            f"{'  (best so far)' if best else ''}",
-            highlight=False,
-        )
+        done, description = engine.state.iteration, self.describe(engine)
+        self.bar.update(self.task, completed=done, description=description)
 
     def _stop(self, engine: Engine) -> None:
         del engine
         self.bar.stop()
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
-        del engine
-        self.bar.stop()
+        self._stop(engine)
         raise error
+
+
+class TrainingProgress(EngineProgress):
+    """The bar of a training, and a line for each validation.
+
+    Args:
+        validator: its metrics are shown after each validation.
+    """
+
+    def __init__(self, validator: Engine) -> None:
+        super().__init__("training")
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Attach the bar to the trainer and the lines to the validator."""
+        super().attach(engine)
+        if idist.get_rank() == 0:
+            self.validator.add_event_handler(Events.COMPLETED, self._report, engine)
+
+    def describe(self, engine: Engine) -> str:
+        """Epoch and loss of the last step."""
+        return f"epoch {engine.state.epoch}/{engine.state.max_epochs} loss {_loss(engine):.4f}"
+
+    def _report(self, validator: Engine, trainer: Engine) -> None:
+        metrics = ", ".join(f"{k} {v:.4f}" for k, v in validator.state.metrics.items())
+        best = _is_best(validator)
+        console.print(
+            f"epoch {trainer.state.epoch:>3}: loss {_loss(trainer):.4f}, {metrics}"
+            f"{'  (best so far)' if best else ''}",
+            highlight=False,
+        )
 
 
 class History:
@@ -107,6 +141,8 @@ class History:
 
     def attach(self, engine: Engine) -> None:
         """Record every epoch of the trainer, after its validation."""
+        if idist.get_rank() != 0:
+            return
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._record)
@@ -150,15 +186,21 @@ class BestWeights:
 
     def attach(self, engine: Engine) -> None:
         """Save after each validation that is the best so far."""
-        engine.add_event_handler(Events.COMPLETED, self._keep)
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.COMPLETED, self._keep)
 
     def _keep(self, engine: Engine) -> None:
-        if engine.state.best_metric_epoch == engine.state.epoch:
+        if _is_best(engine):
             network = getattr(self.network, "module", self.network)  # below DDP
             save_atomically(network.state_dict(), self.path)
 
 
+def _is_best(validator: Engine) -> bool:
+    state: Any = validator.state  # MONAI's evaluator adds the best metric to ignite's state
+    return bool(state.best_metric_epoch == state.epoch)
+
+
 def _loss(engine: Engine) -> float:
-    output = engine.state.output
+    output: Any = engine.state.output
     first = output[0] if isinstance(output, list) else output
     return float(first["loss"])

@@ -13,7 +13,7 @@ from torch import Tensor
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
@@ -42,7 +42,8 @@ class VolumeInferer(SlidingWindowInferer):
         mode: str = "gaussian",
         sw_batch_size: int = 1,
     ) -> None:
-        super().__init__(tuple(roi_size), sw_batch_size, overlap, mode, cache_roi_weight_map=False)
+        self.window = tuple(int(size) for size in roi_size)
+        super().__init__(self.window, sw_batch_size, overlap, mode)
         self.amp = amp
 
     def __call__(
@@ -56,9 +57,9 @@ class VolumeInferer(SlidingWindowInferer):
         image = torch.as_tensor(inputs).as_subclass(Tensor)
         image = image.contiguous(memory_format=torch.channels_last_3d)
         amp = self.amp and has_bfloat16(image.device)
-        fits = all(n <= roi for n, roi in zip(image.shape[2:], self.roi_size, strict=True))
+        fits = all(n <= roi for n, roi in zip(image.shape[2:], self.window, strict=True))
         with torch.autocast(image.device.type, torch.bfloat16, enabled=amp):
-            output = (
+            output: Any = (
                 network(image, *args, **kwargs)
                 if fits
                 else super().__call__(image, network, *args, **kwargs)

@@ -1,16 +1,15 @@
 """Kaur 2019's loss: cross entropy with class weights that decay towards 1."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
+from monai_transfer.training.segmentation import read_label
 
 
 class DecayingWeightCrossEntropy(nn.Module):
@@ -71,9 +70,7 @@ class DecayingWeightCrossEntropy(nn.Module):
         self.epoch = engine.state.epoch - 1
 
 
-def class_weights(
-    entries: Sequence[Mapping[str, Any]], label_values: Sequence[int]
-) -> list[float]:
+def class_weights(entries: Sequence[Mapping[str, Any]], label_values: Sequence[int]) -> list[float]:
     """Total voxels over a class's voxels, in the training labels.
 
     Args:
@@ -89,7 +86,7 @@ def class_weights(
     index = {int(value): i for i, value in enumerate(label_values)}
     counts = np.zeros(len(index))
     for entry in entries:
-        label = np.asanyarray(nib.load(Path(entry["label"])).dataobj)  # type: ignore[attr-defined]
+        label, _ = read_label(entry["label"])
         values, found = np.unique(label, return_counts=True)
         for value, count in zip(values, found, strict=True):
             counts[index[int(value)]] += count

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from torch import nn
 
@@ -17,6 +18,13 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 
+def rank_device() -> torch.device:
+    """The device of this process under ``torchrun``: its own GPU, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", idist.get_local_rank())
+    return torch.device("cpu")
+
+
 def prepare(adaptation: Adaptation, record: RunRecord) -> None:
     """Before training: print the transfer report and save it as ``transfer.json``.
 
@@ -24,6 +32,8 @@ def prepare(adaptation: Adaptation, record: RunRecord) -> None:
         adaptation: of the network to be trained.
         record: of the run; its folder exists.
     """
+    if idist.get_rank() != 0:
+        return
     console.print(adaptation.report.table())
     path = record.output_dir / "transfer.json"
     aside = path.with_name(".transfer.json")
@@ -42,6 +52,7 @@ def load_best(adaptation: Adaptation, path: str | Path) -> None:
         InputError: a frozen tensor changed, during training or in the weights that were kept.
     """
     adaptation.verify()
+    idist.barrier()  # rank 0 may still be writing
     state = torch.load(path, map_location="cpu", weights_only=True)
     adaptation.network.load_state_dict(state)
     adaptation.verify()
@@ -58,6 +69,8 @@ def conclude(
         history: of the training; ``None`` after an evaluation.
         more: further plain values for ``run.json``.
     """
+    if idist.get_rank() != 0:
+        return
     if history is not None:
         frame = history.frame()
         metrics = [column for column in frame.columns if column not in ("epoch", "loss")]

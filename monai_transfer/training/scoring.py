@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -12,10 +13,16 @@ from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
 from monai_transfer.errors import InputError
-from monai_transfer.metrics import best_median_worst, format_summary, metrics_frame, score_regions
-from monai_transfer.metrics import write_csv
+from monai_transfer.metrics import (
+    best_median_worst,
+    format_summary,
+    metrics_frame,
+    score_regions,
+    write_csv,
+)
 from monai_transfer.training.handlers import console
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
+from monai_transfer.training.segmentation import read_label, spacing_of
 
 
 class ScoreSubjects:
@@ -56,6 +63,8 @@ class ScoreSubjects:
 
     def attach(self, engine: Engine) -> None:
         """Score after every batch; write and print at the end."""
+        if idist.get_rank() != 0:
+            return
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
         engine.add_event_handler(Events.COMPLETED, self._finish)
@@ -66,7 +75,7 @@ class ScoreSubjects:
         self._predictions: dict[str, NDArray[Any]] = {}
 
     def _score(self, engine: Engine) -> None:
-        for batch, output in zip(engine.state.batch, engine.state.output, strict=True):
+        for batch, output in zip(*self._outputs(engine), strict=True):
             subject = batch["subject"]
             truth, spacing_mm = read_label(self.entries[subject]["label"])
             predicted = torch.as_tensor(output["pred"])[0].cpu().numpy()
@@ -74,6 +83,10 @@ class ScoreSubjects:
                 predicted, truth, self.regions, spacing_mm=spacing_mm, subject=subject
             )
             self._predictions[subject] = predicted
+
+    @staticmethod
+    def _outputs(engine: Engine) -> tuple[Any, Any]:
+        return engine.state.batch, engine.state.output
 
     def _finish(self, engine: Engine) -> None:
         del engine
@@ -98,28 +111,22 @@ class ScoreSubjects:
         entry = self.entries[subject]
         paths = [entry["image"]] if isinstance(entry["image"], str) else list(entry["image"])
         index = self.modalities.index(self.picture_modality)
-        like = nib.load(paths[min(index, len(paths) - 1)])  # type: ignore[attr-defined]
-        prediction = nib.Nifti1Image(self._predictions[subject], like.affine)  # type: ignore[attr-defined]
-        image = _ras(like)
+        like: Any = nib.load(paths[min(index, len(paths) - 1)])
+        prediction = nib.Nifti1Image(self._predictions[subject], like.affine)
+        closest: Any = nib.as_closest_canonical(like)
+        image = np.asanyarray(closest.dataobj)
         rows = self.frame[self.frame["subject"] == subject]
         return PicturedSubject(
             subject,
             {self.picture_modality: image[..., index] if image.ndim == 4 else image},
-            truth=_ras(nib.load(entry["label"])),  # type: ignore[attr-defined]
+            truth=_ras(nib.load(entry["label"])),
             prediction=_ras(prediction),
             dice=dict(zip(rows["region"], rows["dice"], strict=True)),
-            spacing_mm=read_label(entry["label"])[1],
+            spacing_mm=spacing_of(closest),
         )
-
-
-def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
-    """A label map on its own grid, (x, y, z), and its voxel size in mm along these axes."""
-    image = nib.load(path)  # type: ignore[attr-defined]
-    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
-    return np.asanyarray(image.dataobj).astype(np.int16), (x, y, z)
 
 
 def _ras(image: Any) -> NDArray[Any]:
     """Voxels reordered to the closest RAS+ axes."""
-    closest: NDArray[Any] = np.asanyarray(nib.as_closest_canonical(image).dataobj)  # type: ignore[attr-defined]
-    return closest
+    closest: Any = nib.as_closest_canonical(image)
+    return np.asanyarray(closest.dataobj)

@@ -54,7 +54,7 @@ class SaveSegmentationd(MapTransform):
         """Write the file; the data pass through unchanged."""
         for key in self.key_iterator(dict(data)):
             labels = torch.as_tensor(data[key])[0].cpu().numpy().astype(np.uint8)
-            like = nib.load(first_file(data["image"]))  # type: ignore[attr-defined]
+            like = nib.load(first_file(data["image"]))
             save_label_map(labels, like, self.output_dir / f"{data['subject']}.nii.gz")
         return data
 
@@ -72,14 +72,26 @@ def save_label_map(labels: NDArray[np.uint8], like: Any, path: Path) -> None:
         like: a NIfTI image; its affine and its sform and qform codes are taken over.
         path: the file.
     """
-    image = nib.Nifti1Image(labels, like.affine)  # type: ignore[attr-defined]
+    image = nib.Nifti1Image(labels, like.affine)
     image.header.set_xyzt_units("mm")
     image.set_sform(like.affine, int(like.header["sform_code"]))
     image.set_qform(like.affine, int(like.header["qform_code"]) or 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}.{path.name}")
-    nib.save(image, aside)  # type: ignore[attr-defined]
+    nib.save(image, aside)
     aside.replace(path)
+
+
+def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
+    """A label map on its own grid, (x, y, z), and its voxel size in mm along these axes."""
+    image: Any = nib.load(path)
+    return np.asanyarray(image.dataobj).astype(np.int16), spacing_of(image)
+
+
+def spacing_of(image: Any) -> tuple[float, float, float]:
+    """Voxel size in mm along x, y and z of a NIfTI image."""
+    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
+    return x, y, z
 
 
 def to_original_grid(

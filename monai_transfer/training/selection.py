@@ -47,9 +47,7 @@ class RegionDice(Metric):
         Kaur 2019, section 3.4.
     """
 
-    def __init__(
-        self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]
-    ) -> None:
+    def __init__(self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]) -> None:
         self.regions = {name: tuple(values) for name, values in regions.items()}
         self.label_values = [int(value) for value in label_values]
         super().__init__(output_transform=from_engine(["pred", "label"]))

@@ -25,7 +25,7 @@ def _frozen_class(cls: type[nn.Module]) -> type[nn.Module]:
     on the instance it survives ``copy.deepcopy`` and is visible in ``type(module)``.
     """
 
-    def train(self: nn.Module, mode: bool = True) -> nn.Module:
+    def train(self: nn.Module, mode: bool = True) -> nn.Module:  # noqa: FBT001, FBT002 - torch's
         del mode
         return cls.train(self, False)
 

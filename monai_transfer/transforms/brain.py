@@ -1,12 +1,12 @@
 """Brain masks of skull-stripped images."""
 
 import numpy as np
-from jaxtyping import Bool, Shaped
-from numpy import ndarray
 from scipy import ndimage
 
+from monai_transfer._types import Channels, Mask
 
-def stripped_brain_mask(image: Shaped[ndarray, "c x y z"]) -> Bool[ndarray, "x y z"]:
+
+def stripped_brain_mask(image: Channels) -> Mask:
     """Brain mask of a skull-stripped image whose background is exactly 0.
 
     A voxel belongs to the brain when any channel is not 0 there, or when it lies in a hole of
@@ -29,7 +29,7 @@ def stripped_brain_mask(image: Shaped[ndarray, "c x y z"]) -> Bool[ndarray, "x y
         >>> int(stripped_brain_mask(image).sum())
         27
     """
-    inside: Bool[ndarray, "x y z"] = (image != 0).any(axis=0)
+    inside: Mask = (image != 0).any(axis=0)
     for box in ndimage.find_objects(inside.astype(np.uint8)):  # at most one: the bounding box
         inside[box] = ndimage.binary_fill_holes(inside[box])
     return inside

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy
-from numpy import ndarray
 
+from monai_transfer._types import Channels, Mask
 from monai_transfer.errors import InputError
 from monai_transfer.transforms.brain import stripped_brain_mask
 
@@ -19,9 +18,7 @@ CLIP_SD = 4.0
 """Standard deviations that map to 0 and to 1."""
 
 
-def standardise(
-    image: Float[ndarray, "c x y z"], mask: Bool[ndarray, "x y z"], *, clip_sd: float = CLIP_SD
-) -> Float[ndarray, "c x y z"]:
+def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Channels:
     """Subtract the brain's mean, divide by its SD, rescale to [0, 1]; the background is 0.
 
     Args:

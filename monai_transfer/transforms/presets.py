@@ -115,7 +115,8 @@ def k19_training(
         steps.append(RandFlipd(keys, prob=0.5, spatial_axis=0))
     if domain_randomisation > 0:
         steps.append(randomise_domain(domain_randomisation))
-    return Compose([preprocessing, *steps]).flatten()
+    flat: Compose = Compose([preprocessing, *steps]).flatten()  # type: ignore[no-untyped-call]
+    return flat
 
 
 def _not_background(image: torch.Tensor) -> torch.Tensor:

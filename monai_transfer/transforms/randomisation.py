@@ -59,7 +59,8 @@ def randomise_domain(strength: float = 1.0) -> Compose:
     """
     if not 0 < strength <= 2:
         raise InputError("randomise_domain", "strength", "lie in (0, 2]", got=strength)
-    turn, size = 0.2 * strength, 0.2 * strength
+    turn = size = 0.2 * strength
+    sigma, gamma = (0.2, strength), 1 + strength / 2
     pose = RandAffined(
         ["image", "label"],
         prob=0.5,
@@ -70,9 +71,9 @@ def randomise_domain(strength: float = 1.0) -> Compose:
     )
     scanner = Compose(
         [
-            RandGaussianSmoothd("image", prob=0.2, **{f"sigma_{a}": (0.2, strength) for a in "xyz"}),
+            RandGaussianSmoothd("image", sigma, sigma, sigma, prob=0.2),
             RandSimulateLowResolutiond("image", prob=0.2, zoom_range=(0.5, 1.0)),
-            RandAdjustContrastd("image", prob=0.4, gamma=(1 / (1 + strength / 2), 1 + strength / 2)),
+            RandAdjustContrastd("image", prob=0.4, gamma=(1 / gamma, gamma)),
             RandScaleIntensityd("image", factors=0.25 * strength, prob=0.5, channel_wise=True),
             RandShiftIntensityd("image", offsets=0.08 * strength, prob=0.5, channel_wise=True),
             RandBiasFieldd("image", prob=0.4, coeff_range=(0.0, 0.15 * strength)),

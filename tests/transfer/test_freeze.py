@@ -95,7 +95,7 @@ def test_the_proof_fails_when_something_was_thawed():
     freeze(net[0])
     before = digest(frozen_tensors(net))
     net[0][0].__class__ = nn.Conv3d
-    with pytest.raises(InputError, match="0.0.bias"):
+    with pytest.raises(InputError, match=r"0\.0\.bias"):
         verify_frozen(net, before)
 
 

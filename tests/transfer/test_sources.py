@@ -44,13 +44,13 @@ def test_a_wrapped_checkpoint_with_module_prefix_is_unwrapped_and_said_so(
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(bundle: Path):
-    with pytest.raises(InputError, match="one of lesions, got lesion. Did you mean lesions"):
+    with pytest.raises(InputError, match=r"one of lesions, got lesion\. Did you mean lesions"):
         read_source("lesion", search=[bundle.parent])
 
 
 def test_a_bundle_without_weights_says_which_file_is_missing(bundle: Path):
     (bundle / "models" / "model.pt").unlink()
-    with pytest.raises(InputError, match="lesions: a source bundle must hold models/model.pt"):
+    with pytest.raises(InputError, match=r"lesions: a source bundle must hold models/model\.pt"):
         read_source(bundle)
 
 
