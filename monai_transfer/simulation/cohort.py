@@ -21,12 +21,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from monai_transfer.errors import InputError, choice
+from monai_transfer.errors import InputError
 from monai_transfer.simulation.layout import subject_files, subject_folder, write_subject
-from monai_transfer.simulation.protocols import PROTOCOLS
-from monai_transfer.simulation.subject import DISEASES, simulate_subject
+from monai_transfer.simulation.subject import check_request, simulate_subject
 
-REVISION = 4
+REVISION = 5
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
 
 RECORD = "simulation.json"
@@ -69,7 +68,10 @@ def simulate_cohort(
         InputError: for an unknown name, a number out of range, or a folder made otherwise.
     """
     output_dir = Path(output_dir)
-    _check(disease, subjects=subjects, workers=workers, protocol=protocol)
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    for what, value, most in (("subjects", subjects, 9999), ("workers", workers, 256)):
+        if not 1 <= value <= most:
+            raise InputError("simulate", what, f"lie between 1 and {most}", got=value)
     parameters: dict[str, Any] = {
         "disease": disease,
         "spacing_mm": float(spacing_mm),
@@ -85,17 +87,6 @@ def simulate_cohort(
         for _ in _run(output_dir, parameters, missing, workers=workers):
             advance(1)
     return output_dir
-
-
-def _check(disease: str, *, subjects: int, workers: int, protocol: str | None) -> None:
-    if disease not in DISEASES:
-        raise choice("simulate", "disease", disease, DISEASES)
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise choice("simulate", "protocol", protocol, PROTOCOLS)
-    if not 1 <= subjects <= 9999:
-        raise InputError("simulate", "subjects", "lie between 1 and 9999", got=subjects)
-    if workers < 1:
-        raise InputError("simulate", "workers", "be 1 or more", got=workers)
 
 
 def _claim(output_dir: Path, parameters: dict[str, Any], *, subjects: int) -> None:

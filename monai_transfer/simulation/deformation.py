@@ -123,7 +123,7 @@ def _velocity(rng: np.random.Generator) -> Array:
     template = load_template()
     x, y, z = (int(np.ceil(n / _LATTICE_MM)) + 1 for n in template.gm.shape)
     grid = Grid((x, y, z), _LATTICE_MM, template.origin_mm)
-    growth_mm = np.float32(np.clip(rng.lognormal(0.7, 0.7) - 1.0, -0.5, 7.0))
+    growth_mm = np.float32(np.clip(rng.lognormal(1.5, 0.75) - 2.0, -1.0, 12.0))
     points = grid.points_mm()
     components = []
     for grown in template.growth:

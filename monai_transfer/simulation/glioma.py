@@ -20,6 +20,7 @@ CORE, OEDEMA, ENHANCING = 1, 2, 4
 _WHOLE_ML = (10.0, 200.0)
 _CONTEXT_MM = 60.0  # how far beyond the core oedema may reach
 _EDGE_MM = 2.0
+_RIM_MM = np.float32(3.0)  # thinnest enhancing rim
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def plan_glioma(rng: np.random.Generator, look: Scout, *, grade: str) -> GliomaP
         Push(_draw_centre(rng, look, radius_mm), 1.2 * radius_mm + 5.0, strength),
         core_ml,
         oedema_ml * excess,
-        float(rng.uniform(0.15, 0.6)) if high else 0.0,
+        float(rng.uniform(0.25, 0.7)) if high else 0.0,
         0.0 if high else nodule_ml,
     )
 
@@ -176,7 +177,7 @@ class _Tumour:
         x, y, z = (p.reshape([-1 if i == a else 1 for i in range(3)]) for a, p in enumerate(points))
         squares = [(row[0] * x + row[1] * y + row[2] * z) ** 2 for row in turn.astype(np.float32)]
         radial = np.sqrt(squares[0] + squares[1] + squares[2])
-        lumps = 1.0 + 0.16 * self._field(0.7 * self._radius_mm + 4.0) + 0.07 * self._field(5.0)
+        lumps = 1.0 + 0.2 * self._field(0.7 * self._radius_mm + 4.0) + 0.09 * self._field(5.0)
         radial *= np.clip(lumps, 0.5, None)
         # The falx holds a tumour back: across the midline every millimetre counts double.
         side = np.sign(plan.push.centre_mm[0] - self._midline_mm())
@@ -208,8 +209,8 @@ class _Tumour:
         """Enhancing rim of uneven thickness around the dead centre (HGG)."""
         uneven = depth + 0.22 * self._radius_mm * self._field(0.5 * self._radius_mm + 3.0)
         dead_ml = self._plan.necrotic_fraction * self._plan.core_ml
-        limit = -self._lowest(-uneven, depth > 1.0, dead_ml)
-        dead = soft_step(uneven - np.float32(limit), _EDGE_MM) * soft_step(depth - 1.0, 1.0)
+        limit = -self._lowest(-uneven, depth > _RIM_MM, dead_ml)
+        dead = soft_step(uneven - np.float32(limit), _EDGE_MM) * soft_step(depth - _RIM_MM, 1.0)
         quiet = np.clip(2.0 * self._field(8.0) - 2.6, 0.0, 1.0)  # solid parts that do not enhance
         dead = dead * core
         return ((core - dead) * (1.0 - quiet)).astype(np.float32), dead.astype(np.float32)

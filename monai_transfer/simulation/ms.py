@@ -76,9 +76,9 @@ def draw_ms(rng: np.random.Generator, anatomy: Anatomy) -> Pathology:
     canvas.paint_confluent(burden.confluent_mm3)
     centres = _draw_centres(rng, anatomy, len(burden.sizes_mm3))
     active = rng.poisson(0.8)
-    for size_mm3, centre in zip(burden.sizes_mm3, centres, strict=True):
+    for size_mm3, centre in zip(burden.sizes_mm3.tolist(), centres, strict=True):
         is_active = active > 0 and 20.0 < size_mm3 < 400.0
-        canvas.paint(float(size_mm3), centre, active=is_active)
+        canvas.paint(size_mm3, centre, active=is_active)
         active -= int(is_active)
     return canvas.finish()
 

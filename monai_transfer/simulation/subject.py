@@ -18,7 +18,7 @@ from monai_transfer.simulation.grid import Grid
 from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.ms import draw_ms
 from monai_transfer.simulation.pathology import Labels, Pathology
-from monai_transfer.simulation.protocols import draw_scanner
+from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
 from monai_transfer.simulation.tissues import Tissue, tissue
 
@@ -98,12 +98,9 @@ def simulate_subject(
         >>> subject.image.shape, subject.grade
         ((4, 30, 30, 19), 'HGG')
     """
-    if disease not in DISEASES:
-        raise choice("simulate", "disease", disease, DISEASES)
-    if not 0.5 <= spacing_mm <= 10.0:
-        raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
-    if index < 0 or seed < 0:
-        raise InputError("simulate", "index and seed", "be 0 or more", got=(index, seed))
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    if index < 0:
+        raise InputError("simulate", "index", "be 0 or more", got=index)
     key = np.random.SeedSequence([seed, index, DISEASES.index(disease)])
     body, scan = (np.random.default_rng(k) for k in key.spawn(2))
     scanner = draw_scanner(scan, protocol)
@@ -121,6 +118,22 @@ def simulate_subject(
         whole[anatomy.window] = part
     label[anatomy.window] = pathology.label
     return Subject(disease, index, grade, image, label, grid, scanner)
+
+
+def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str | None) -> None:
+    """Refuse what cannot be simulated.
+
+    Raises:
+        InputError: for an unknown disease or protocol, or numbers out of range.
+    """
+    if disease not in DISEASES:
+        raise choice("simulate", "disease", disease, DISEASES)
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise choice("simulate", "protocol", protocol, PROTOCOLS)
+    if not 0.5 <= spacing_mm <= 10.0:
+        raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
+    if seed < 0:
+        raise InputError("simulate", "seed", "be 0 or more", got=seed)
 
 
 def _body(

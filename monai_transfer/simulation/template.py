@@ -126,7 +126,7 @@ def column(values: Iterable[float], dims: int) -> npt.NDArray[np.float64]:
     return np.reshape(np.fromiter(values, float), (3,) + (1,) * (dims - 1))
 
 
-def structure(name: str, points_mm: Array) -> Array:
+def structure(name: str, points_mm: Points) -> Array:
     """How far template positions (3, x, y, z) lie in one of `STRUCTURES`, 0 … 1."""
     total = np.zeros(points_mm.shape[1:], np.float32)
     folded = np.concatenate([np.abs(points_mm[:1]), points_mm[1:]])  # both hemispheres

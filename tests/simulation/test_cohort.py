@@ -1,0 +1,172 @@
+"""Cohorts on disk: same bytes, resumed, never mixed."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_transfer.errors import InputError
+from monai_transfer.simulation import cohort
+from monai_transfer.simulation.cohort import RECORD, simulate_cohort
+
+
+def make(folder: Path, disease: str = "brats", **options: Any) -> Path:
+    arguments: dict[str, Any] = {"subjects": 2, "spacing_mm": 10.0, "progress": False}
+    return simulate_cohort(disease, folder, **(arguments | options))
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+def test_the_layout_is_that_of_brats_2018(tmp_path: Path) -> None:
+    made = make(tmp_path / "cohort")
+    assert made == tmp_path / "cohort"
+    assert list(digests(made)) == [
+        *(f"HGG/Brats18_SIM_0001_1/Brats18_SIM_0001_1_{s}.nii.gz" for s in SUFFIXES),
+        *(f"LGG/Brats18_SIM_0002_1/Brats18_SIM_0002_1_{s}.nii.gz" for s in SUFFIXES),
+        RECORD,
+    ]
+
+
+SUFFIXES = ("flair", "seg", "t1", "t1ce", "t2")
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    one = make(tmp_path / "one", "ms", subjects=3, spacing_mm=8.0)
+    two = make(tmp_path / "two", "ms", subjects=3, spacing_mm=8.0, workers=2)
+    assert digests(one) == digests(two)
+    assert len(digests(one)) == 16
+
+
+def test_a_finished_subject_is_not_made_again_and_a_broken_one_is(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    before = digests(made)
+    kept = made / "HGG/Brats18_SIM_0001_1/Brats18_SIM_0001_1_t1.nii.gz"
+    stamp = kept.stat().st_mtime_ns
+    (made / "LGG/Brats18_SIM_0002_1/Brats18_SIM_0002_1_seg.nii.gz").unlink()
+    make(made)
+    assert digests(made) == before
+    assert kept.stat().st_mtime_ns == stamp
+
+
+def test_an_interrupted_run_leaves_only_whole_subjects_and_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = make(tmp_path / "whole")
+    write = cohort.write_subject
+
+    def killed(subject: Any, folder: Path) -> None:
+        write(subject, folder)
+        if subject.index == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cohort, "write_subject", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "cut")
+    left = digests(tmp_path / "cut")
+    assert [p for p in left if "0002" in p] == []
+    assert len([p for p in left if "0001" in p]) == 5
+    monkeypatch.undo()
+    assert digests(make(tmp_path / "cut")) == digests(whole)
+
+
+def test_a_cohort_grows_without_change_to_its_first_subjects(tmp_path: Path) -> None:
+    before = digests(make(tmp_path / "small", subjects=1))
+    after = digests(make(tmp_path / "small", subjects=2))
+    assert before.items() - after.items() == {(RECORD, before[RECORD])}
+    assert after == digests(make(tmp_path / "large", subjects=2))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 1}, "seed must be 1 as asked for, got 0"),
+        ({"spacing_mm": 9.0}, "spacing_mm must be 9.0 as asked for, got 10.0"),
+        ({"protocol": "3T-volume"}, "protocol must be '3T-volume' as asked for, got None"),
+        ({"disease": "ms"}, "disease must be 'ms' as asked for, got 'brats'"),
+        ({"subjects": 1}, "subjects must be at most the 1 asked for, got 2"),
+    ],
+)
+def test_a_folder_made_otherwise_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, change: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "made"
+    make(folder)
+    before = digests(folder)
+    with pytest.raises(InputError, match=message):
+        make(folder, **change)
+    assert digests(folder) == before
+
+
+def test_a_record_of_another_revision_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, subjects=1)
+    record = json.loads((tmp_path / RECORD).read_text())
+    (tmp_path / RECORD).write_text(json.dumps(record | {"revision": 0}))
+    with pytest.raises(InputError, match="revision must be"):
+        make(tmp_path, subjects=1)
+
+
+def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match=f"the folder must be empty or hold a {RECORD}"):
+        make(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"disease": "stroke"}, "disease must be one of brats, ms, got stroke"),
+        ({"subjects": 0}, "subjects must lie between 1 and 9999, got 0"),
+        ({"workers": 0}, "workers must lie between 1 and 256, got 0"),
+        ({"protocol": "7T"}, "protocol must be one of"),
+        ({"spacing_mm": 0.0}, "spacing_mm must lie between 0.5 and 10, got 0.0"),
+        ({"seed": -1}, "seed must be 0 or more, got -1"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_written(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make(tmp_path / "cohort", **options)
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_old_leftovers_are_swept_and_fresh_ones_are_not(tmp_path: Path) -> None:
+    make(tmp_path, subjects=1)
+    old, fresh = tmp_path / ".partial-old", tmp_path / ".partial-fresh"
+    for folder in (old, fresh):
+        folder.mkdir()
+        (folder / "half.nii.gz").touch()
+    hours_ago = time.time() - 7200
+    os.utime(old, (hours_ago, hours_ago))
+    make(tmp_path, subjects=1)
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_two_runs_in_one_folder_make_one_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While this run simulates a subject, another finishes it."""
+    alone = digests(make(tmp_path / "alone"))
+    shared = tmp_path / "shared"
+    simulate = cohort.simulate_subject
+
+    def overtaken(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        make(shared)
+        return simulate(*args, **kwargs)
+
+    monkeypatch.setattr(cohort, "simulate_subject", overtaken)
+    make(shared)
+    assert digests(shared) == alone

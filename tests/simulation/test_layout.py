@@ -1,0 +1,98 @@
+"""Files: names, headers and bytes."""
+
+import gzip
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from monai_transfer.simulation.layout import nifti_bytes, subject_files, write_subject
+from monai_transfer.simulation.scanner import MODALITIES
+from monai_transfer.simulation.subject import GRIDS, Subject, simulate_subject
+
+
+@pytest.fixture(scope="module", params=["ms", "brats"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    return simulate_subject(request.param, 1, spacing_mm=8.0)
+
+
+def test_names_are_those_of_the_real_sets() -> None:
+    assert {k: v.as_posix() for k, v in subject_files("brats", 0).items()} == {
+        "t1": "Brats18_SIM_0001_1_t1.nii.gz",
+        "t1c": "Brats18_SIM_0001_1_t1ce.nii.gz",
+        "t2": "Brats18_SIM_0001_1_t2.nii.gz",
+        "flair": "Brats18_SIM_0001_1_flair.nii.gz",
+        "label": "Brats18_SIM_0001_1_seg.nii.gz",
+    }
+    assert {k: v.as_posix() for k, v in subject_files("ms", 11).items()} == {
+        "t1": "anat/sub-ms0012_space-MNI_T1w.nii.gz",
+        "t1c": "anat/sub-ms0012_space-MNI_ce-gadolinium_T1w.nii.gz",
+        "t2": "anat/sub-ms0012_space-MNI_T2w.nii.gz",
+        "flair": "anat/sub-ms0012_space-MNI_FLAIR.nii.gz",
+        "label": "anat/sub-ms0012_space-MNI_label-lesion_mask.nii.gz",
+    }
+
+
+def test_files_read_back_in_ras_are_the_subject(subject: Subject, tmp_path: Path) -> None:
+    write_subject(subject, tmp_path)
+    for content, path in subject_files(subject.disease, subject.index).items():
+        image = nib.load(tmp_path / path)
+        canonical = nib.as_closest_canonical(image)
+        expected = subject.label if content == "label" else subject.image[MODALITIES.index(content)]
+        np.testing.assert_array_equal(np.asarray(canonical.dataobj), expected)
+        np.testing.assert_allclose(canonical.affine, subject.grid.affine)
+
+
+def test_headers_say_simulated_and_where(subject: Subject, tmp_path: Path) -> None:
+    write_subject(subject, tmp_path)
+    axes = {"ms": ("L", "A", "S"), "brats": ("L", "P", "S")}[subject.disease]
+    for path in subject_files(subject.disease, subject.index).values():
+        header = nib.load(tmp_path / path).header
+        assert b"simulated" in header["descrip"].item()
+        assert header.get_data_dtype() == np.int16
+        assert header.get_xyzt_units()[0] == "mm"
+        (qform, qcode), (sform, scode) = header.get_qform(coded=True), header.get_sform(coded=True)
+        assert qcode > 0
+        assert scode > 0
+        np.testing.assert_allclose(qform, sform, atol=1e-4)
+        assert nib.aff2axcodes(sform) == axes
+
+
+@pytest.mark.parametrize(
+    ("disease", "shape", "affine"),
+    [
+        (
+            "brats",
+            (240, 240, 155),
+            [[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]],
+        ),
+        (
+            "ms",
+            (182, 218, 182),
+            [[-1, 0, 0, 90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]],
+        ),
+    ],
+)
+def test_at_one_millimetre_the_grid_is_that_of_the_real_set(
+    disease: str, shape: tuple[int, int, int], affine: list[list[int]]
+) -> None:
+    assert GRIDS[disease].shape == shape
+    empty = Subject(
+        disease,
+        0,
+        None,
+        np.zeros((4, *shape), np.int16),
+        np.zeros(shape, np.uint8),
+        GRIDS[disease],
+        simulate_subject(disease, 0, spacing_mm=10.0).scanner,
+    )
+    stored = nib.Nifti1Image.from_bytes(gzip.decompress(nifti_bytes(empty.label, subject=empty)))
+    np.testing.assert_array_equal(stored.affine, affine)
+
+
+def test_archives_hold_neither_time_nor_name(subject: Subject) -> None:
+    data = nifti_bytes(subject.label, subject=subject)
+    flags, time = data[3], data[4:8]
+    assert flags == 0  # no file name, no comment
+    assert time == b"\0\0\0\0"

@@ -1,0 +1,79 @@
+"""Whole subjects, as arrays."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from monai_transfer.errors import InputError
+from monai_transfer.simulation.subject import grade_of, simulate_subject
+
+
+def test_grades_are_mixed_as_in_brats_2018() -> None:
+    grades = [grade_of(index) for index in range(285)]
+    assert grades.count("HGG") == 210
+    assert grades.count("LGG") == 75
+    for cases in (20, 50, 100, 150):  # any first part keeps the ratio
+        assert grades[:cases].count("LGG") == pytest.approx(cases * 75 / 285, abs=0.5)
+
+
+@pytest.mark.parametrize(("disease", "shape"), [("ms", (46, 54, 46)), ("brats", (60, 60, 39))])
+def test_a_subject_is_four_images_and_a_label_on_one_grid(
+    disease: str, shape: tuple[int, int, int]
+) -> None:
+    subject = simulate_subject(disease, 0, spacing_mm=4.0)
+    assert subject.grid.shape == shape
+    assert subject.image.shape == (4, *shape)
+    assert subject.label.shape == shape
+    brain = subject.image[0] > 0
+    for channel in subject.image:
+        np.testing.assert_array_equal(channel > 0, brain)
+    assert not subject.label[~brain].any()
+    assert set(np.unique(subject.label)) <= ({0, 1} if disease == "ms" else {0, 1, 2, 4})
+
+
+def test_seed_and_index_determine_a_subject() -> None:
+    first, again, next_one, other_seed = (
+        simulate_subject("ms", index, spacing_mm=8.0, seed=seed)
+        for index, seed in ((3, 1), (3, 1), (4, 1), (3, 2))
+    )
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.label, again.label)
+    assert (first.image != next_one.image).any()
+    assert (first.image != other_seed.image).any()
+
+
+def test_a_protocol_changes_the_images_but_not_the_patient() -> None:
+    drawn, thick, volume = (
+        simulate_subject("brats", 0, spacing_mm=4.0, protocol=protocol)
+        for protocol in (None, "1.5T-routine-5mm", "3T-volume")
+    )
+    np.testing.assert_array_equal(drawn.label, thick.label)
+    np.testing.assert_array_equal(thick.label, volume.label)
+    assert (thick.scanner.name, volume.scanner.name) == ("1.5T-routine-5mm", "3T-volume")
+    assert np.corrcoef(thick.image[3].ravel(), volume.image[3].ravel())[0, 1] < 0.99
+
+
+def test_scanners_store_in_their_own_units() -> None:
+    medians = [
+        np.median(s.image[0][s.image[0] > 0])
+        for s in (simulate_subject("ms", i, spacing_mm=8.0) for i in range(8))
+    ]
+    assert max(medians) > 2.0 * min(medians)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("stroke", 0, {}), "disease must be one of brats, ms, got stroke"),
+        (("ms", 0, {"spacing_mm": 0.1}), "spacing_mm must lie between 0.5 and 10, got 0.1"),
+        (("ms", -1, {}), "index must be 0 or more, got -1"),
+        (("ms", 0, {"protocol": "7T"}), "protocol must be one of"),
+    ],
+)
+def test_bad_arguments_are_refused(
+    arguments: tuple[str, int, dict[str, Any]], message: str
+) -> None:
+    disease, index, options = arguments
+    with pytest.raises(InputError, match=message):
+        simulate_subject(disease, index, **options)

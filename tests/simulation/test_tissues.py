@@ -1,0 +1,43 @@
+"""Tissue records."""
+
+import pytest
+
+from monai_transfer.errors import InputError
+from monai_transfer.simulation.tissues import TISSUES, tissue
+
+
+@pytest.mark.parametrize("field_tesla", [1.5, 3.0])
+def test_relaxation_times_are_ordered_as_in_every_brain(field_tesla: float) -> None:
+    wm, gm, csf, plaque, hole = (
+        tissue(name, field_tesla) for name in ("wm", "gm", "csf", "plaque", "black_hole")
+    )
+    assert wm.t1_ms < gm.t1_ms < csf.t1_ms
+    assert wm.t2_ms < gm.t2_ms < plaque.t2_ms < hole.t2_ms < csf.t2_ms
+    assert wm.pd < gm.pd < csf.pd == 1.0
+
+
+@pytest.mark.parametrize("name", TISSUES)
+def test_t1_grows_with_the_field_and_exceeds_t2(name: str) -> None:
+    low, high = tissue(name, 1.5), tissue(name, 3.0)
+    assert low.t1_ms < high.t1_ms
+    assert high.t2_ms < high.t1_ms
+
+
+def test_more_free_water_lengthens_the_times() -> None:
+    wet = tissue("wm", 3.0).scaled(1.3)
+    assert wet.t1_ms == pytest.approx(1.3 * 832)
+    assert wet.t2_ms == pytest.approx(1.3 * 80)
+    assert wet.pd == pytest.approx(0.71 * 1.1)
+    assert tissue("csf", 3.0).scaled(1.3).pd == 1.0  # nothing holds more water than fluid
+
+
+@pytest.mark.parametrize(
+    ("name", "field_tesla", "message"),
+    [
+        ("wmm", 3.0, "name must be one of .* got wmm. Did you mean wm"),
+        ("wm", 7.0, "field strength must be one of 1.5, 3.0, got 7.0"),
+    ],
+)
+def test_unknown_tissues_are_refused(name: str, field_tesla: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tissue(name, field_tesla)
