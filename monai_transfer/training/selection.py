@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -101,16 +102,16 @@ class LesionAUC(Metric):
 
     def __init__(self, curve: str = "precision_recall") -> None:
         self.curve = curve
-        super().__init__(output_transform=from_engine(["image", "pred", "label"]))
+        super().__init__()
 
     def reset(self) -> None:
         """Forget all subjects."""
         self._probabilities: list[Any] = []
         self._truths: list[Any] = []
 
-    def update(self, output: tuple[Sequence[Tensor], ...]) -> None:
+    def update(self, output: Sequence[Mapping[str, Tensor]]) -> None:
         """Add the subjects of one batch."""
-        for image, logits, label in zip(*output, strict=True):
+        for image, logits, label in map(itemgetter("image", "pred", "label"), output):
             brain = (torch.as_tensor(image) != 0).any(dim=0).cpu().numpy()
             lesion = 1 - torch.as_tensor(logits).float().softmax(dim=0)[0].cpu().numpy()
             self._probabilities.append(lesion[brain])
