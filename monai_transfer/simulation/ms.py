@@ -112,7 +112,8 @@ class _Canvas:
         self._broad = smooth_field(rng, shape, spacing_mm=spacing, scale_mm=9.0)
         self._inside = np.zeros(shape, np.float32)
         self._parts = {name: np.zeros(shape, np.float32) for name in _TISSUES}
-        self._severity = float(rng.uniform(0.85, 1.0))
+        self._severity = float(rng.uniform(0.9, 1.0))
+        self._destruction = float(rng.beta(1.5, 2.5))  # share of black holes in this patient
 
     def paint_confluent(self, volume_mm3: float) -> None:
         """Line the ventricles, thickest where a smooth field says so, with a soft outer edge."""
@@ -125,7 +126,8 @@ class _Canvas:
         if not np.isfinite(limit):
             return
         inside = soft_step(depth - np.float32(limit), max(2.0, spacing))
-        hole = np.clip(0.35 * self._broad[near] + 0.1, 0.0, 0.7)
+        hole = self._destruction + 0.25 * self._broad[near] + 0.2 * self._rough[near]
+        hole = np.clip(hole, 0.0, 0.95)
         self._inside[near] = inside
         strength = inside * np.float32(self._severity)
         self._parts["plaque"][near] = strength * (1.0 - hole)
@@ -154,8 +156,8 @@ class _Canvas:
 
     def _blend(self, patch: tuple[slice, ...], inside: Array, *, active: bool) -> None:
         rng = self._rng
-        strength = self._severity * float(rng.uniform(0.75, 1.15))
-        hole = float(rng.uniform(0.2, 0.8)) if rng.uniform() < 0.25 else 0.0
+        strength = self._severity * float(rng.uniform(0.8, 1.2))
+        hole = float(np.clip(rng.normal(self._destruction, 0.3), 0.0, 0.95))
         shares = (0.0, 0.0, 1.0) if active else (1.0 - hole, hole, 0.0)
         fresh = inside * min(strength, 1.0)
         kept = 1.0 - inside

@@ -92,7 +92,7 @@ def test_some_lesions_are_black_holes_and_few_are_active(patients: list[Patholog
         for name in patients[0].fractions
     }
     total = sum(amount.values())
-    assert 0.03 < amount["black_hole"] / total < 0.5
+    assert 0.1 < amount["black_hole"] / total < 0.7
     assert 0.0 < amount["active_plaque"] / total < 0.1
 
 
