@@ -75,9 +75,9 @@ def draw_ms(rng: np.random.Generator, anatomy: Anatomy) -> Pathology:
     canvas = _Canvas(rng, anatomy)
     canvas.paint_confluent(burden.confluent_mm3)
     centres = _draw_centres(rng, anatomy, len(burden.sizes_mm3))
-    active = rng.poisson(0.8)
+    active = rng.poisson(0.6)
     for size_mm3, centre in zip(burden.sizes_mm3.tolist(), centres, strict=True):
-        is_active = active > 0 and 20.0 < size_mm3 < 400.0
+        is_active = active > 0 and 20.0 < size_mm3 < 300.0
         canvas.paint(size_mm3, centre, active=is_active)
         active -= int(is_active)
     return canvas.finish()
