@@ -1,12 +1,12 @@
 """Training: loss, inferer, selection, handlers, scoring and the record of a run."""
 
+from monai_transfer.training.files import save_atomically, written_aside
 from monai_transfer.training.handlers import (
     BestWeights,
     EngineProgress,
     History,
     TrainingProgress,
     console,
-    save_atomically,
 )
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
@@ -46,4 +46,5 @@ __all__ = [
     "save_atomically",
     "save_label_map",
     "to_original_grid",
+    "written_aside",
 ]

@@ -1,7 +1,8 @@
 """What watches a training: progress, history, and the best weights so far."""
 
-import os
-import tempfile
+import atexit
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +22,12 @@ from rich.progress import (
 )
 from torch import nn
 
+from monai_transfer.errors import InputError
+from monai_transfer.training.files import save_atomically, written_aside
+from monai_transfer.training.losses import loss_of
+
 console = Console()
 """Where every run prints, so that progress and tables do not tear each other."""
-
-
-def save_atomically(content: Any, path: Path) -> None:
-    """``torch.save`` aside, flushed to disk and renamed, so that `path` is never half-written.
-
-    Args:
-        content: anything ``torch.save`` takes.
-        path: the file; its folder must exist.
-    """
-    handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(aside).replace(path)
-    finally:
-        Path(aside).unlink(missing_ok=True)
 
 
 class EngineProgress:
@@ -79,8 +66,11 @@ class EngineProgress:
     def _start(self, engine: Engine) -> None:
         epochs = 1 if isinstance(engine, Evaluator) else engine.state.max_epochs or 1
         steps = epochs * (engine.state.epoch_length or 0)
-        self.task = self.bar.add_task(self.description, total=steps)
+        for earlier in self.bar.task_ids:
+            self.bar.remove_task(earlier)
+        self.task = self.bar.add_task(self.description, total=steps or None)
         self.bar.start()
+        atexit.register(self.bar.stop)  # Ctrl-C passes ignite by, and the cursor is hidden
 
     def _advance(self, engine: Engine) -> None:
         done, description = engine.state.iteration, self.describe(engine)
@@ -89,6 +79,7 @@ class EngineProgress:
     def _stop(self, engine: Engine) -> None:
         del engine
         self.bar.stop()
+        atexit.unregister(self.bar.stop)
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
         self._stop(engine)
@@ -114,15 +105,17 @@ class TrainingProgress(EngineProgress):
 
     def describe(self, engine: Engine) -> str:
         """Epoch and loss of the last step."""
-        return f"epoch {engine.state.epoch}/{engine.state.max_epochs} loss {_loss(engine):.4f}"
+        return f"epoch {engine.state.epoch}/{engine.state.max_epochs} loss {loss_of(engine):.4f}"
 
     def _report(self, validator: Engine, trainer: Engine) -> None:
         metrics = ", ".join(f"{k} {v:.4f}" for k, v in validator.state.metrics.items())
         best = _is_best(validator)
         console.print(
-            f"epoch {trainer.state.epoch:>3}: loss {_loss(trainer):.4f}, {metrics}"
+            f"epoch {trainer.state.epoch:>3}: loss {loss_of(trainer):.4f}, {metrics}"
             f"{'  (best so far)' if best else ''}",
             highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 
@@ -130,17 +123,17 @@ class History:
     """Loss and validation metrics of each epoch, kept as a CSV file that is always whole.
 
     Args:
-        path: the file; columns ``epoch``, ``loss`` (mean over the epoch), the metrics' names
-            (empty for an epoch without validation).
-        validator: whose metrics are recorded.
+        path: the file; columns ``epoch``, ``loss`` (mean over the epoch's steps), the metrics'
+            names (empty for an epoch without validation).
+        validator: whose metrics are recorded, whether it runs before or after this handler.
     """
 
     def __init__(self, path: str | Path, validator: Engine) -> None:
         self.path, self.validator = Path(path), validator
-        self.rows: list[dict[str, float]] = []
+        self.rows: dict[int, dict[str, float]] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Record every epoch of the trainer, after its validation."""
+        """Record every epoch of the trainer."""
         if idist.get_rank() != 0:
             return
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
@@ -150,25 +143,25 @@ class History:
 
     def frame(self) -> pd.DataFrame:
         """The table so far."""
-        return pd.DataFrame(self.rows)
+        return pd.DataFrame(list(self.rows.values()))
 
     def _begin(self, engine: Engine) -> None:
         del engine
         self._losses: list[float] = []
-        self._metrics: dict[str, float] = {}
 
     def _collect(self, engine: Engine) -> None:
-        self._losses.append(_loss(engine))
-
-    def _validated(self, validator: Engine) -> None:
-        self._metrics = dict(validator.state.metrics)
+        self._losses.append(loss_of(engine))
 
     def _record(self, engine: Engine) -> None:
-        mean = sum(self._losses) / len(self._losses)
-        self.rows.append({"epoch": engine.state.epoch, "loss": mean, **self._metrics})
-        aside = self.path.with_name(f".{self.path.name}")
-        self.frame().to_csv(aside, index=False)
-        aside.replace(self.path)
+        self._update(engine.state.epoch, {"loss": sum(self._losses) / len(self._losses)})
+
+    def _validated(self, validator: Engine) -> None:
+        self._update(validator.state.epoch, validator.state.metrics)  # MONAI: the trainer's epoch
+
+    def _update(self, epoch: int, values: Mapping[str, float]) -> None:
+        self.rows.setdefault(epoch, {"epoch": epoch, "loss": math.nan}).update(values)
+        with written_aside(self.path) as aside:
+            self.frame().to_csv(aside, index=False)
 
 
 class BestWeights:
@@ -185,22 +178,26 @@ class BestWeights:
         self.network, self.path = network, Path(path)
 
     def attach(self, engine: Engine) -> None:
-        """Save after each validation that is the best so far."""
+        """Save after each validation that is the best so far.
+
+        Raises:
+            InputError: on saving, weights that are not finite; the file stays what it was.
+        """
         if idist.get_rank() == 0:
             engine.add_event_handler(Events.COMPLETED, self._keep)
 
     def _keep(self, engine: Engine) -> None:
-        if _is_best(engine):
-            network = getattr(self.network, "module", self.network)  # below DDP
-            save_atomically(network.state_dict(), self.path)
+        if not _is_best(engine):
+            return
+        network = getattr(self.network, "module", self.network)  # below DDP
+        state = network.state_dict()
+        wild = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+        if wild:
+            todo = "Lower the learning rate."
+            raise InputError("training", "weights", "stay finite", got=wild[0], todo=todo)
+        save_atomically(state, self.path)
 
 
 def _is_best(validator: Engine) -> bool:
     state: Any = validator.state  # MONAI's evaluator adds the best metric to ignite's state
     return bool(state.best_metric_epoch == state.epoch)
-
-
-def _loss(engine: Engine) -> float:
-    output: Any = engine.state.output
-    first = output[0] if isinstance(output, list) else output
-    return float(first["loss"])

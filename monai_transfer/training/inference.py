@@ -1,6 +1,6 @@
 """How a volume goes through a network: whole where it fits, fast where the hardware allows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,10 +11,16 @@ from torch import Tensor
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32."""
+    """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32.
+
+    On a CPU the answer is no where torch cannot tell (before 2.11, or another architecture).
+
+    Args:
+        device: the one asked about.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
@@ -31,6 +37,11 @@ class VolumeInferer(SlidingWindowInferer):
         overlap: share of a window that its neighbour covers too.
         mode: ``"gaussian"`` or ``"constant"`` blending of windows.
         sw_batch_size: windows per forward pass.
+
+    Example:
+        >>> inferer = VolumeInferer((8, 8, 8))
+        >>> inferer(torch.ones(1, 2, 8, 8, 16), lambda image: image[:, :1]).shape  # two windows
+        torch.Size([1, 1, 8, 8, 16])
     """
 
     def __init__(
@@ -66,5 +77,5 @@ class VolumeInferer(SlidingWindowInferer):
             )
         logits: Tensor = output.float()
         if isinstance(inputs, MetaTensor) and not torch.is_grad_enabled():
-            logits = convert_to_dst_type(logits, inputs)[0]
+            logits = convert_to_dst_type(logits, inputs, dtype=torch.float32)[0]
         return logits

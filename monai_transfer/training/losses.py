@@ -1,5 +1,6 @@
 """Kaur 2019's loss: cross entropy with class weights that decay towards 1."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from monai_transfer.training.segmentation import read_label
 class DecayingWeightCrossEntropy(nn.Module):
     """Weighted cross entropy; at epoch e the weight of a class is ``1 + (w − 1)·decay^e``.
 
-    Attach it to the trainer as a handler, and it follows the trainer's epochs.
+    Attach it to the trainer as a handler, and it follows the trainer's epochs, and ends the
+    training with an InputError at the first loss that is not finite.
 
     Args:
         class_weights: w of each class at epoch 0, see :func:`class_weights`.
@@ -59,15 +61,29 @@ class DecayingWeightCrossEntropy(nn.Module):
             label: class index of each voxel, (B, 1, X, Y, Z), any dtype.
         """
         weights = self.weights(self.epoch).to(logits.device)
-        target = torch.as_tensor(label).squeeze(1).long()
-        return nn.functional.cross_entropy(torch.as_tensor(logits).float(), target, weights)
+        target = label.as_subclass(Tensor).squeeze(1).long()
+        return nn.functional.cross_entropy(logits.as_subclass(Tensor).float(), target, weights)
 
     def attach(self, engine: Engine) -> None:
-        """Follow the epochs of a trainer."""
+        """Follow the epochs of a trainer and watch its loss."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._follow)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._watch)
 
     def _follow(self, engine: Engine) -> None:
         self.epoch = engine.state.epoch - 1
+
+    def _watch(self, engine: Engine) -> None:
+        loss = loss_of(engine)
+        if not math.isfinite(loss):
+            where = f"training, epoch {engine.state.epoch}"
+            raise InputError(where, "loss", "stay finite", got=loss, todo="Lower --learning_rate.")
+
+
+def loss_of(engine: Engine) -> float:
+    """Loss of a trainer's last step."""
+    output: Any = engine.state.output
+    first = output[0] if isinstance(output, list) else output
+    return float(first["loss"])
 
 
 def class_weights(entries: Sequence[Mapping[str, Any]], label_values: Sequence[int]) -> list[float]:
@@ -80,15 +96,28 @@ def class_weights(entries: Sequence[Mapping[str, Any]], label_values: Sequence[i
     Returns:
         One weight per class index; 1 for a class that no entry holds.
 
+    Raises:
+        InputError: a label that holds another value.
+
     Source:
         Kaur 2019, section 3.2. The weight of an absent class is ours: it never enters the loss.
     """
     index = {int(value): i for i, value in enumerate(label_values)}
     counts = np.zeros(len(index))
     for entry in entries:
-        label, _ = read_label(entry["label"])
-        values, found = np.unique(label, return_counts=True)
-        for value, count in zip(values, found, strict=True):
-            counts[index[int(value)]] += count
+        for value, count in _tally(entry["label"]).items():
+            if value not in index:
+                rule = f"be one of {', '.join(map(str, index))}"
+                raise InputError(entry["label"], "label values", rule, got=value)
+            counts[index[value]] += count
     total = counts.sum()
     return [float(total / count) if count else 1.0 for count in counts]
+
+
+def _tally(path: str) -> dict[int, int]:
+    """Number of voxels of each value in a label file."""
+    label, _ = read_label(path)
+    labelled = label[label != 0]  # few: sorting all voxels takes half a second
+    values, found = np.unique(labelled, return_counts=True)
+    background = {0: label.size - labelled.size} if labelled.size < label.size else {}
+    return background | dict(zip(values.tolist(), found.tolist(), strict=True))

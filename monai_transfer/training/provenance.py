@@ -4,8 +4,8 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from monai_transfer import __version__
+from monai_transfer.training.files import written_aside
 from monai_transfer.transfer import Adaptation
 
 _PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "nibabel", "nilearn")
@@ -39,6 +40,9 @@ class RunRecord:
         Args:
             adaptation: the network's; its report and freeze proof are recorded.
             more: further plain values, such as the subjects and the scores.
+
+        Returns:
+            The file's path.
         """
         record = {
             "monai_transfer": __version__,
@@ -53,9 +57,8 @@ class RunRecord:
             **more,
         }
         path = self.output_dir / "run.json"
-        aside = path.with_name(".run.json")
-        aside.write_text(json.dumps(record, indent=2, default=str), "utf-8")
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_text(json.dumps(record, indent=2, default=str), "utf-8")
         return path
 
 
@@ -67,7 +70,10 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """Commit of the checkout this package lies in; ``None`` when it lies in none."""
-    command = ["git", "-C", os.fspath(Path(__file__).parent), "describe", "--always", "--dirty"]
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():  # installed, perhaps inside somebody else's checkout
+        return None
+    command = ["git", "-C", os.fspath(checkout), "describe", "--always", "--dirty"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except OSError:
@@ -81,8 +87,13 @@ def device_name() -> str:
 
 
 def peak_memory_mb() -> dict[str, int]:
-    """Peak resident memory of this process, and on the GPU, in MB."""
-    peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    """Peak resident memory of this process (where the system tells it) and on the GPU, in MB."""
+    peak = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        peak["host"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
     if torch.cuda.is_available():
         peak["gpu"] = torch.cuda.max_memory_allocated() // 2**20
     return peak

@@ -5,8 +5,11 @@ from typing import Any
 
 import ignite.distributed as idist
 import torch
+from rich.markup import escape
 from torch import nn
 
+from monai_transfer.errors import InputError
+from monai_transfer.training.files import written_aside
 from monai_transfer.training.handlers import History, console
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord
@@ -35,10 +38,8 @@ def prepare(adaptation: Adaptation, record: RunRecord) -> None:
     if idist.get_rank() != 0:
         return
     console.print(adaptation.report.table())
-    path = record.output_dir / "transfer.json"
-    aside = path.with_name(".transfer.json")
-    aside.write_text(adaptation.report.to_json(), "utf-8")
-    aside.replace(path)
+    with written_aside(record.output_dir / "transfer.json") as aside:
+        aside.write_text(adaptation.report.to_json(), "utf-8")
 
 
 def load_best(adaptation: Adaptation, path: str | Path) -> None:
@@ -49,10 +50,14 @@ def load_best(adaptation: Adaptation, path: str | Path) -> None:
         path: weights kept by :class:`~monai_transfer.training.handlers.BestWeights`.
 
     Raises:
-        InputError: a frozen tensor changed, during training or in the weights that were kept.
+        InputError: a frozen tensor changed, during training or in the weights that were kept; or
+            no epoch was validated.
     """
     adaptation.verify()
     idist.barrier()  # rank 0 may still be writing
+    if not Path(path).exists():
+        rule, todo = "be validated", "Let --val_interval be at most --epochs."
+        raise InputError("training", "at least one epoch", rule, got="none", todo=todo)
     state = torch.load(path, map_location="cpu", weights_only=True)
     adaptation.network.load_state_dict(state)
     adaptation.verify()
@@ -76,6 +81,8 @@ def conclude(
         metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
         learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
     record.write(adaptation, **more)
-    frozen = f"{len(adaptation.frozen)} frozen tensors are bit-identical. " if history else ""
+    if history is not None and adaptation.frozen:
+        console.print(f"{len(adaptation.frozen)} frozen tensors are bit-identical.")
     found = sorted(p.name for p in record.output_dir.iterdir() if not p.name.startswith("."))
-    console.print(f"{frozen}Everything is in [bold]{record.output_dir}[/]: {', '.join(found)}")
+    where, listed = escape(str(record.output_dir)), escape(", ".join(found))
+    console.print(f"Everything is in [bold]{where}[/]: {listed}", soft_wrap=True)

@@ -1,6 +1,5 @@
 """From network output to a label map on the subject's original grid, and its file."""
 
-import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import Compose, Invertd, MapTransform
 from numpy.typing import NDArray
 
+from monai_transfer.training.files import written_aside
 from monai_transfer.training.selection import label_map
 
 
@@ -21,6 +21,11 @@ class LabelMapd(MapTransform):
     Args:
         keys: of the logits.
         label_values: label value of each class index of the network.
+
+    Example:
+        >>> logits = torch.tensor([[[[1.0, 0.0]]], [[[0.0, 1.0]]]])
+        >>> LabelMapd("pred", [0, 4])({"pred": logits})["pred"].tolist()
+        [[[[0, 4]]]]
     """
 
     def __init__(self, keys: KeysCollection, label_values: Sequence[int]) -> None:
@@ -38,8 +43,7 @@ class LabelMapd(MapTransform):
 class SaveSegmentationd(MapTransform):
     """Write a label map (1, x, y, z) on its original grid as ``<subject>.nii.gz``.
 
-    The grid is that of the subject's first image file: same shape, affine and codes, nothing else
-    of its header. Written aside and renamed.
+    The grid is that of the subject's first image file, see :func:`save_label_map`.
 
     Args:
         keys: of the label map.
@@ -64,32 +68,52 @@ def first_file(image: Any) -> str:
     return str(image.meta["filename_or_obj"])
 
 
+_GEOMETRY = (
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d"),
+    *("qoffset_x", "qoffset_y", "qoffset_z"),
+    *("sform_code", "srow_x", "srow_y", "srow_z"),
+)
+"""NIfTI header fields that say where voxels lie, beside ``pixdim`` and the unit of length."""
+
+
 def save_label_map(labels: NDArray[np.uint8], like: Any, path: Path) -> None:
-    """Write a label map with the geometry of another image.
+    """Write a label map with the geometry of another image, aside and renamed.
+
+    The fields of the header that hold the geometry are copied as they are, and nothing else is:
+    sform and qform may differ, and every reader must find both images in the same place whichever
+    of the two it prefers.
 
     Args:
         labels: (x, y, z) on the voxel grid of `like`.
-        like: a NIfTI image; its affine and its sform and qform codes are taken over.
-        path: the file.
+        like: a NIfTI image.
+        path: the file; its folder is made.
     """
-    image = nib.Nifti1Image(labels, like.affine)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(like.affine, int(like.header["sform_code"]))
-    image.set_qform(like.affine, int(like.header["qform_code"]) or 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    nib.save(image, aside)
-    aside.replace(path)
+    header = nib.Nifti1Header()
+    for name in _GEOMETRY:
+        header[name] = like.header[name]
+    header["pixdim"][:4] = like.header["pixdim"][:4]
+    header["xyzt_units"] = like.header["xyzt_units"] % 8  # of length; above it lies that of time
+    header.set_data_dtype(np.uint8)
+    with written_aside(path) as aside:
+        nib.save(nib.Nifti1Image(labels, None, header), aside)
 
 
 def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
     """A label map on its own grid, (x, y, z), and its voxel size in mm along these axes."""
     image: Any = nib.load(path)
-    return np.asanyarray(image.dataobj).astype(np.int16), spacing_of(image)
+    voxels = np.asanyarray(image.dataobj)
+    if voxels.dtype.kind == "f":
+        voxels = np.rint(voxels)  # a scaled 7 may read 6.9999999
+    return voxels.astype(np.int32), spacing_of(image)
 
 
 def spacing_of(image: Any) -> tuple[float, float, float]:
-    """Voxel size in mm along x, y and z of a NIfTI image."""
+    """Voxel size in mm along x, y and z of a NIfTI image.
+
+    Example:
+        >>> spacing_of(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.diag([-1, 1, 3, 1])))
+        (1.0, 1.0, 3.0)
+    """
     x, y, z = (float(size) for size in image.header.get_zooms()[:3])
     return x, y, z
 

@@ -46,6 +46,17 @@ class RegionDice(Metric):
 
     Source:
         Kaur 2019, section 3.4.
+
+    Example:
+        >>> metric = RegionDice({"core": [1, 4], "whole": [1, 2, 4]}, label_values=[0, 1, 2, 4])
+        >>> label = torch.tensor([[[[0, 1, 2, 3]]]])  # class indices: one voxel of each value
+        >>> predicted = torch.tensor([[[0, 1, 0, 0]]])
+        >>> logits = torch.nn.functional.one_hot(predicted, 4).movedim(-1, 0).float()
+        >>> metric.update(([logits], [label]))
+        >>> {name: round(dice, 3) for name, dice in metric.by_region().items()}
+        {'core': 0.667, 'whole': 0.5}
+        >>> round(metric.compute(), 3)
+        0.583
     """
 
     def __init__(self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]) -> None:
@@ -98,6 +109,14 @@ class LesionAUC(Metric):
 
     Source:
         Kaur 2019, section 3.3; see :mod:`monai_transfer.metrics.curves` for the choice of curve.
+
+    Example:
+        >>> metric = LesionAUC("roc")
+        >>> logits = torch.tensor([[[[0.0, 0.0, 0.0]]], [[[-1.0, 2.0, 1.0]]]])
+        >>> label = torch.tensor([[[[0, 0, 1]]]])
+        >>> metric.update([{"image": torch.ones(1, 1, 1, 3), "pred": logits, "label": label}])
+        >>> metric.compute()  # of the pairs lesion > background, one of two
+        0.5
     """
 
     def __init__(self, curve: str = "precision_recall") -> None:
@@ -113,7 +132,8 @@ class LesionAUC(Metric):
         """Add the subjects of one batch."""
         for image, logits, label in map(itemgetter("image", "pred", "label"), output):
             brain = (torch.as_tensor(image) != 0).any(dim=0).cpu().numpy()
-            lesion = 1 - torch.as_tensor(logits).float().softmax(dim=0)[0].cpu().numpy()
+            classes = torch.as_tensor(logits).float().softmax(dim=0)
+            lesion = classes[1:].sum(dim=0).cpu().numpy()  # 1 − background would round to ties
             self._probabilities.append(lesion[brain])
             self._truths.append(torch.as_tensor(label)[0].cpu().numpy()[brain] > 0)
 

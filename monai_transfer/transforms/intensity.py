@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy
 
 from monai_transfer._types import Channels, Mask
 from monai_transfer.errors import InputError
 from monai_transfer.transforms.brain import stripped_brain_mask
+from monai_transfer.transforms.naming import subject_of
 
 CLIP_SD = 4.0
 """Standard deviations that map to 0 and to 1."""
@@ -63,10 +63,19 @@ class StandardiseBrain(Transform):
 
     Args:
         clip_sd: see :func:`standardise`.
+
+    Raises:
+        InputError: a clip_sd that is not above 0.
+
+    Example:
+        >>> image = torch.zeros(1, 3, 3, 3)
+        >>> image[0, 1, 1] = torch.tensor([90.0, 110.0, 100.0])
+        >>> StandardiseBrain(clip_sd=2)(image)[0, 1, 1]  # SD 8.165
+        tensor([0.1938, 0.8062, 0.5000])
     """
 
     def __init__(self, clip_sd: float = CLIP_SD) -> None:
-        if clip_sd <= 0:
+        if not clip_sd > 0:
             raise InputError("StandardiseBrain", "clip_sd", "be above 0", got=clip_sd)
         self.clip_sd = clip_sd
 
@@ -85,7 +94,7 @@ class StandardiseBraind(MapTransform):
         clip_sd: see :func:`standardise`.
 
     Raises:
-        InputError: as :func:`standardise`, naming the file where the image knows it.
+        InputError: on use, as :func:`standardise`, naming the subject.
     """
 
     def __init__(self, keys: KeysCollection, clip_sd: float = CLIP_SD) -> None:
@@ -99,11 +108,6 @@ class StandardiseBraind(MapTransform):
             try:
                 result[key] = self.transform(result[key])
             except InputError as error:
-                where = str(data.get("subject") or _file_of(result[key]))
+                where = subject_of(data, key)
                 raise InputError(where, error.what, error.rule, got=error.got) from error
         return result
-
-
-def _file_of(image: Any) -> str:
-    name = image.meta.get("filename_or_obj", "image") if isinstance(image, MetaTensor) else "image"
-    return str(name).rsplit("/", 1)[-1]

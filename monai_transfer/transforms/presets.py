@@ -9,7 +9,6 @@ from monai.transforms import (
     DivisiblePadd,
     EnsureTyped,
     LoadImaged,
-    MapLabelValued,
     Orientationd,
     RandCropByPosNegLabeld,
     RandFlipd,
@@ -19,7 +18,11 @@ from monai.transforms import (
     Transform,
 )
 
+from monai_transfer.errors import InputError
+from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import StandardiseBraind
+from monai_transfer.transforms.labels import ClassIndexd
+from monai_transfer.transforms.naming import file_of
 from monai_transfer.transforms.randomisation import randomise_domain
 
 K19_SIZE_MM = (240, 192, 192)
@@ -37,7 +40,9 @@ def k19(
 
     Load, turn to RAS+, crop to the brain, resample, standardise (see
     :func:`~monai_transfer.transforms.intensity.standardise`), pad. Brain extraction, N4, Nyúl and
-    registration come before it, on disk.
+    registration come before it, on disk. Files on different grids, an image without any brain or
+    with values that are not finite, and a label value that is not declared end it with an
+    InputError that names the subject or the file.
 
     Args:
         spacing_mm: of the isotropic grid the network works on; images that are already on it are
@@ -52,25 +57,30 @@ def k19(
 
     Returns:
         A transform from ``{"image": one 4D path or one path per modality, "label": path}`` to
-        tensors ``image`` (modalities, x, y, z) and ``label`` (1, x, y, z), invertible by MONAI's
-        ``Invertd``.
+        tensors ``image`` (modalities, x, y, z), float32 in [0, 1], background exactly 0, and
+        ``label`` (1, x, y, z), class indices, uint8; invertible by MONAI's ``Invertd``.
 
     Source:
         Kaur 2019, section 3.1. Cropping to the brain is ours.
+
+    Example:
+        >>> [type(step).__name__ for step in k19(spacing_mm=None, size=K19_SIZE_MM).transforms]
+        ['LoadImaged', 'Orientationd', 'OneGridd', 'CropForegroundd', 'StandardiseBraind',
+         'ResizeWithPadOrCropd', 'EnsureTyped']
     """
     keys = ["image"] if label_values is None else ["image", "label"]
     modes = ["bilinear", "nearest"][: len(keys)]
     steps: list[Transform] = [
-        LoadImaged(keys, image_only=True, ensure_channel_first=True),
+        LoadImaged(keys, OneGridReader, image_only=True, ensure_channel_first=True),
         Orientationd(keys, axcodes="RAS", labels=None),
+        OneGridd(keys),
         CropForegroundd(keys, source_key="image", select_fn=_not_background, allow_smaller=True),
     ]
     if spacing_mm is not None:
         steps.append(Spacingd(keys, pixdim=[spacing_mm] * 3, mode=modes))
     steps.append(StandardiseBraind("image"))
     if label_values is not None:
-        values = list(label_values)
-        steps.append(MapLabelValued("label", values, list(range(len(values)))))
+        steps.append(ClassIndexd("label", label_values))
     if size is None:
         steps.append(DivisiblePadd(keys, k=divisor))
     else:
@@ -91,8 +101,8 @@ def k19_training(
     Args:
         preprocessing: the preset, with a label.
         patch_size: voxels per axis. Half of the patches are centred on a labelled voxel, half on
-            any voxel of the brain; an image that is smaller is padded. As large as the brain, it
-            is Kaur's whole-volume training.
+            another voxel of the brain; a smaller image is padded. As large as the brain, it is
+            Kaur's whole-volume training.
         flip: mirror left and right, one time in two.
         domain_randomisation: strength of
             :func:`~monai_transfer.transforms.randomisation.randomise_domain`; 0 leaves it out.
@@ -103,6 +113,11 @@ def k19_training(
     Source:
         Whole volumes: Kaur 2019, section 3.1; it names no augmentation. Patches, flips and domain
         randomisation are ours.
+
+    Example:
+        >>> chain = k19_training(k19(label_values=[0, 1]), (64, 64, 64), flip=False)
+        >>> [type(step).__name__ for step in chain.transforms[-3:]]
+        ['EnsureTyped', 'SpatialPadd', 'RandCropByPosNegLabeld']
     """
     keys = ["image", "label"]
     steps: list[Transform] = [
@@ -120,4 +135,7 @@ def k19_training(
 
 
 def _not_background(image: torch.Tensor) -> torch.Tensor:
-    return image != 0
+    inside = image != 0
+    if not inside.any():
+        raise InputError(file_of(image), "image", "hold a brain", got="0 in every voxel")
+    return inside

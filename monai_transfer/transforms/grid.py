@@ -1,0 +1,81 @@
+"""One grid for all files of a subject.
+
+Headers hold the affine in float32, as rows of numbers or as a quaternion, and software writes it
+back with other rounding. MONAI refuses to stack files whose affines differ by 1e-7, and resamples
+image and label by one affine each, which may differ by a voxel at the rim.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from monai.config import KeysCollection
+from monai.data import NibabelReader
+from monai.transforms import MapTransform
+from numpy.typing import NDArray
+
+from monai_transfer.errors import InputError
+from monai_transfer.transforms.naming import subject_of
+
+GRID_TOLERANCE_MM = 1e-3
+"""Largest difference between two affines' elements that is taken for rounding."""
+
+
+class OneGridReader(NibabelReader):
+    """MONAI's NIfTI reader; of several files, all are given the affine of the first.
+
+    Raises:
+        InputError: on reading, files whose grids differ by more than rounding.
+    """
+
+    def get_data(self, img: Any) -> Any:
+        """Voxels, stacked along a new first axis for several files, and their metadata."""
+        if isinstance(img, Sequence):
+            first = img[0]
+            for name, image in zip(self.filenames, img, strict=True):
+                _require_same(PurePath(name).name, _grid(image), _grid(first))
+            img = [type(image)(image.dataobj, first.affine, image.header) for image in img]
+        return super().get_data(img)
+
+
+class OneGridd(MapTransform):
+    """Give images that lie on one grid the very same affine.
+
+    Args:
+        keys: of (c, x, y, z) MetaTensors in one orientation; the first one's affine is taken.
+
+    Raises:
+        InputError: on use, grids that differ by more than rounding, naming the subject.
+    """
+
+    def __init__(self, keys: KeysCollection) -> None:
+        super().__init__(keys)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Check and align the affines; voxels are left alone."""
+        result = dict(data)
+        first, *others = self.key_iterator(result)
+        grid = tuple(result[first].shape[1:]), result[first].affine.numpy()
+        for key in others:
+            mine = tuple(result[key].shape[1:]), result[key].affine.numpy()
+            _require_same(f"{subject_of(data, first)}: {key}", mine, grid)
+            result[key] = result[key].clone()
+            result[key].affine = result[first].affine.clone()
+        return result
+
+
+_Grid = tuple[tuple[int, ...], NDArray[np.float64]]
+
+
+def _grid(image: Any) -> _Grid:
+    return tuple(image.shape[:3]), image.affine
+
+
+def _require_same(where: str, grid: _Grid, first: _Grid) -> None:
+    rule, todo = "be that of the subject's first image", "Register and resample the file to it."
+    if grid[0] != first[0]:
+        raise InputError(where, "grid", rule, got=f"{grid[0]} voxels, not {first[0]}", todo=todo)
+    apart_mm = float(np.abs(grid[1] - first[1]).max())
+    if not apart_mm <= GRID_TOLERANCE_MM:
+        raise InputError(where, "grid", rule, got=f"one {apart_mm:.4g} mm away", todo=todo)

@@ -1,0 +1,65 @@
+"""Label values and the class indices that a network gives them."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
+from monai.utils import convert_to_dst_type, convert_to_numpy
+from numpy.typing import NDArray
+
+from monai_transfer.errors import InputError
+from monai_transfer.transforms.naming import subject_of
+
+
+def class_indices(label: NDArray[Any], label_values: Sequence[int]) -> NDArray[np.uint8]:
+    """Index of each voxel's value among the label values.
+
+    Args:
+        label: label map, any shape and number type.
+        label_values: label value of each class index; at most 255.
+
+    Raises:
+        InputError: a value that is none of them, which would pass for another class's index.
+
+    Example:
+        >>> class_indices(np.array([0, 4, 1]), [0, 1, 2, 4]).tolist()
+        [0, 3, 1]
+    """
+    index = np.full(label.shape, len(label_values), np.uint8)
+    for i, value in enumerate(label_values):
+        index[label == value] = i
+    if strange := np.unique(label[index == len(label_values)]).tolist():
+        rule = f"be one of {', '.join(map(str, label_values))}"
+        raise InputError("label", "values", rule, got=", ".join(f"{v:g}" for v in strange[:5]))
+    return index
+
+
+class ClassIndexd(MapTransform):
+    """:func:`class_indices` as a MONAI transform.
+
+    Args:
+        keys: of the labels.
+        label_values: see :func:`class_indices`.
+
+    Raises:
+        InputError: on use, as :func:`class_indices`, naming the subject.
+    """
+
+    def __init__(self, keys: KeysCollection, label_values: Sequence[int]) -> None:
+        super().__init__(keys)
+        self.label_values = [int(value) for value in label_values]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the label values; uint8."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            try:
+                index = class_indices(convert_to_numpy(result[key]), self.label_values)
+            except InputError as error:
+                where = f"{subject_of(data, key)}: {key}"
+                raise InputError(where, error.what, error.rule, got=error.got) from error
+            result[key] = convert_to_dst_type(index, result[key], dtype=torch.uint8)[0]
+        return result
