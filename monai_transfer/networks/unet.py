@@ -94,7 +94,9 @@ class PathologyUNet(nn.Module):
 
     Input ``(B, in_channels, X, Y, Z)``, output logits ``(B, out_channels, X, Y, Z)``; the softmax
     belongs to the loss and to the post-processing. X, Y, Z must be multiples of
-    ``2 ** (resolution_steps - 1)``.
+    ``2 ** (resolution_steps - 1)``. The image is expected as the K19 preset makes it: the brain in
+    (0, 1] around 0.5, the background 0. Before the first layer the brain is centred to mean 0 and
+    SD 1, so that background and padding stand for the mean.
 
     Layers for 4 channels in and out, 4 filters, 4 steps (101 048 parameters)::
 
@@ -120,6 +122,8 @@ class PathologyUNet(nn.Module):
         out_channels: classes, background included.
         filters: k, the filters of the first step; step n has ``k·2^(n−1)``.
         resolution_steps: number of resolutions; 4 means three poolings.
+        input_mean: of the brain's voxels, as they come in.
+        input_sd: likewise.
 
     Raises:
         InputError: a count below 1, fewer than two steps, or (in ``forward``) a size that the
@@ -128,7 +132,8 @@ class PathologyUNet(nn.Module):
     Source:
         Kaur 2019, section 3.2, doi:10.1007/978-3-030-33391-1_11. '4 resolution steps' is read as
         in Çiçek 2016 (three poolings; the deepest step belongs to the encoder). Padding, bias,
-        leaky slope (0.01) and initialisation are not stated in the paper: PyTorch's defaults.
+        leaky slope (0.01) and initialisation are not stated in the paper: PyTorch's defaults. The
+        centring is ours: with inputs in [0, 1] as they are, the same training stalls.
 
     Example:
         >>> network = PathologyUNet(4, 4)
@@ -142,7 +147,14 @@ class PathologyUNet(nn.Module):
     input_layer: ClassVar[str] = "encoder.steps.0.0"
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, filters: int = 4, resolution_steps: int = 4
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        filters: int = 4,
+        resolution_steps: int = 4,
+        input_mean: float = 0.5,
+        input_sd: float = 0.125,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -153,6 +165,7 @@ class PathologyUNet(nn.Module):
         ):
             if value < least:
                 raise InputError("PathologyUNet", name, f"be at least {least}", got=value)
+        self.input_mean, self.input_sd = input_mean, input_sd
         self.divisor = 2 ** (resolution_steps - 1)
         widths = [filters * 2**n for n in range(resolution_steps)]
         self.encoder = _Encoder(in_channels, widths)
@@ -163,7 +176,9 @@ class PathologyUNet(nn.Module):
         """Logits of every voxel; see the class for shapes."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self._check(image)
-        logits: Tensor = self.head(self.decoder(self.encoder(image)))
+        centred = (image - self.input_mean) / self.input_sd
+        centred = centred.masked_fill(image == 0, 0.0)
+        logits: Tensor = self.head(self.decoder(self.encoder(centred)))
         return logits
 
     @torch.jit.unused

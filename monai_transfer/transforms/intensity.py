@@ -17,6 +17,9 @@ from monai_transfer.transforms.naming import subject_of
 CLIP_SD = 4.0
 """Standard deviations that map to 0 and to 1."""
 
+DARKEST = 2.0**-10
+"""The least that a brain voxel becomes, so that 0 always means background."""
+
 
 def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Channels:
     """Subtract the brain's mean, divide by its SD, rescale to [0, 1]; the background is 0.
@@ -25,7 +28,7 @@ def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Cha
         image: channels of one subject, any scale.
         mask: brain; the mean and SD of each channel are those of its voxels.
         clip_sd: ``-clip_sd`` becomes 0 and ``+clip_sd`` becomes 1, and what lies beyond is
-            clipped (vessels reach 2 to 4 times the 99.5th percentile).
+            clipped (vessels reach 2 to 4 times the 99.5th percentile), to :data:`DARKEST` below.
 
     Returns:
         float32, same shape.
@@ -52,7 +55,7 @@ def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Cha
         if not np.isfinite(sd) or sd == 0:
             rule = "be finite and vary inside the brain"
             raise InputError("image", f"channel {channel}", rule, got=f"mean {mean}, SD {sd}")
-        out[mask] = np.clip((brain - mean) / (2 * clip_sd * sd) + 0.5, 0, 1)
+        out[mask] = np.clip((brain - mean) / (2 * clip_sd * sd) + 0.5, DARKEST, 1)
     return scaled
 
 

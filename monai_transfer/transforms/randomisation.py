@@ -19,10 +19,11 @@ from monai.transforms import (
 )
 
 from monai_transfer.errors import InputError
+from monai_transfer.transforms.intensity import DARKEST
 
 
 class KeepBackgroundd(Randomizable, MapTransform):
-    """Run a chain, then put the background back to what it was before, exactly 0; clip to [0, 1].
+    """Run a chain, then put the background back to what it was before, exactly 0; clip to (0, 1].
 
     Args:
         chain: transforms of dictionaries with ``image`` (c, x, y, z); seeded when this is, so
@@ -51,7 +52,7 @@ class KeepBackgroundd(Randomizable, MapTransform):
         """Apply the chain and the mask."""
         background = (data["image"] == 0).all(dim=0, keepdim=True)
         result: dict[Hashable, Any] = dict(self.chain(data))
-        result["image"] = result["image"].clamp(0, 1).masked_fill(background, 0)
+        result["image"] = result["image"].clamp(DARKEST, 1).masked_fill(background, 0)
         return result
 
 
