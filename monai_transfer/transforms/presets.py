@@ -74,7 +74,14 @@ def k19(
         LoadImaged(keys, OneGridReader, image_only=True, ensure_channel_first=True),
         Orientationd(keys, axcodes="RAS", labels=None),
         OneGridd(keys),
-        CropForegroundd(keys, source_key="image", select_fn=_not_background, allow_smaller=True),
+        CropForegroundd(
+            keys,
+            source_key="image",
+            select_fn=_not_background,
+            allow_smaller=True,
+            start_coord_key=None,
+            end_coord_key=None,
+        ),
     ]
     if spacing_mm is not None:
         steps.append(Spacingd(keys, pixdim=[spacing_mm] * 3, mode=modes))
