@@ -1,15 +1,42 @@
-"""Bundles: where they are, the data they run on, strict overrides, the catalogue and export."""
+"""Bundles: where they are, the data they run on, strict overrides, the catalogue and export.
 
-from monai_transfer.bundle.catalogue import BundleCard, list_bundles
-from monai_transfer.bundle.cohort import Cohort, find_images, open_cohort
-from monai_transfer.bundle.location import bundles_dir, new_run_dir, root, siblings
-from monai_transfer.bundle.overrides import check_overrides, resolved_config
+Names load on first use: ``list_bundles`` needs neither MONAI nor torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_transfer.bundle.catalogue import BundleCard, list_bundles
+    from monai_transfer.bundle.cohort import Cohort, find_images, open_cohort
+    from monai_transfer.bundle.exporting import export
+    from monai_transfer.bundle.location import bundles_dir, siblings
+    from monai_transfer.bundle.overrides import check_overrides
+    from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
+
+_HOMES = {
+    "BundleCard": "catalogue",
+    "list_bundles": "catalogue",
+    "Cohort": "cohort",
+    "find_images": "cohort",
+    "open_cohort": "cohort",
+    "export": "exporting",
+    "bundles_dir": "location",
+    "siblings": "location",
+    "check_overrides": "overrides",
+    "as_handler": "workflow",
+    "new_run_dir": "workflow",
+    "resolved_config": "workflow",
+    "root": "workflow",
+}
 
 __all__ = [
     "BundleCard",
     "Cohort",
+    "as_handler",
     "bundles_dir",
     "check_overrides",
+    "export",
     "find_images",
     "list_bundles",
     "new_run_dir",
@@ -18,3 +45,13 @@ __all__ = [
     "root",
     "siblings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from rich.progress import Progress
 
-from monai_transfer.bundle.location import cache_dir
+from monai_transfer.bundle.entries import Entry, located_lists
+from monai_transfer.bundle.simulated import simulated_default
+from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
     build_datalist,
     find_subjects,
@@ -21,10 +24,11 @@ from monai_transfer.data import (
     require_clean,
 )
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.cohort import REVISION, simulate_cohort
+from monai_transfer.simulation.cohort import RECORD
 from monai_transfer.training import console
 
-Entry = dict[str, Any]
+_DEFAULT_TEST = 0.2
+"""Share of a simulated default that is tested, where its paper tests on another data set."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +37,15 @@ class Cohort:
 
     Args:
         name: of the data set.
-        simulated: whether it is the simulated default.
+        simulated: whether the folder says so, as every simulated cohort's does.
         lists: ``training``, ``validation`` and ``test`` entries.
-        sha256: digest of the datalist.
+        sha256: digest of the datalist; ``None`` when the caller brought entries of its own.
     """
 
     name: str
     simulated: bool
-    lists: Mapping[str, list[Entry]]
-    sha256: str
+    lists: Mapping[str, list[Entry]] = field(default_factory=dict)
+    sha256: str | None = None
 
     def training(self, cases: int | None = None, seed: int = 0) -> list[Entry]:
         """Training entries; the first `cases` of the seed's nested, stratified order.
@@ -59,13 +63,37 @@ class Cohort:
 
     @property
     def validation(self) -> list[Entry]:
-        """Entries that choose the epoch."""
-        return self.lists["validation"]
+        """Entries that choose the epoch; none, as with a single labelled scan, is possible."""
+        return self.lists.get("validation", [])
 
     @property
     def test(self) -> list[Entry]:
-        """Entries that are scored at the end."""
-        return self.lists["test"]
+        """Labelled entries that are scored at the end; there may be none."""
+        return self.lists.get("test", [])
+
+    def announce(
+        self, *, training: Sequence[Any] | None = None, validation: Sequence[Any] | None = None
+    ) -> None:
+        """Say in one line what a run's data are; a config's ``run`` opens them by it.
+
+        Args:
+            training: the entries that are trained on; ``None`` in an evaluation.
+            validation: the entries that choose the epoch; likewise.
+        """
+        if idist.get_rank() != 0:
+            return
+        parts = {"training": training, "validation": validation, "test": self.test}
+        counts = [
+            f"{len(entries)} {name}" for name, entries in parts.items() if entries is not None
+        ]
+        kind = " (simulated)" if self.simulated else ""
+        console.print(f"Data: {self.name}{kind}, {', '.join(counts)} subjects.", highlight=False)
+        if training and not self.validation and validation == training:
+            console.print("No validation subjects: the training subjects choose the epoch.")
+
+    def about(self) -> dict[str, Any]:
+        """What a run's record says of its data: name, digest, and whether they are simulated."""
+        return {"name": self.name, "simulated": self.simulated, "sha256": self.sha256}
 
 
 def open_cohort(
@@ -75,10 +103,13 @@ def open_cohort(
     dataset_dir: str | Path | None = None,
     datalist: str | Path | None = None,
     manifest: str | None = None,
-    subjects: int = 30,
-    spacing_mm: float = 2.0,
+    spacing_mm: float | None = None,
+    required: Sequence[str] = (),
 ) -> Cohort:
     """Find a run's data, or simulate them once, and pass them through the gate.
+
+    A caller that puts entries of its own in the place of the training data, as MONAI Label does,
+    gets an empty cohort: nothing is simulated, and nothing tested.
 
     Args:
         disease: what to simulate, as in :func:`~monai_transfer.simulation.simulate_cohort`.
@@ -87,29 +118,26 @@ def open_cohort(
         datalist: a Decathlon datalist; its paths are relative to `dataset_dir`, or to its own
             folder. ``None`` builds one from the manifest, split as its paper did.
         manifest: name or path of the data set's description.
-        subjects: of the simulated cohort.
-        spacing_mm: of the simulated cohort.
+        spacing_mm: of the simulated cohort; ``None`` is 2.
+        required: lists that must not be empty.
 
     Raises:
-        InputError: any fault the gate finds, a modality the data set lacks, or an empty list.
+        InputError: any fault the gate finds, a modality the data set lacks, an empty required list.
     """
-    simulated = dataset_dir is None and datalist is None
-    if datalist is not None:
-        folder = Path(dataset_dir) if dataset_dir is not None else Path(datalist).parent
-        content = read_datalist(datalist)
-    else:
-        folder = _simulated(disease, subjects, spacing_mm) if simulated else Path(str(dataset_dir))
-        name = f"simulated_{disease}" if simulated or manifest is None else manifest
-        content = build_datalist(read_manifest(_manifest(name)), folder)
-    _pass_gate(content, folder)
-    lists = {
-        key: [
-            _located(entry, folder, _order(content, modalities)) for entry in content.get(key, [])
-        ]
-        for key in ("training", "validation", "test")
-    }
+    if _training_data_replaced():
+        return Cohort("given by the caller", simulated=False)
+    with _first_process_first():
+        content, folder = _content(disease, dataset_dir, datalist, manifest, spacing_mm)
+        if idist.get_rank() == 0:
+            _pass_gate(content, folder)
+    lists = located_lists(content, folder, modalities)
+    lists["test"] = _labelled(lists["test"])
+    for name in required:
+        if not lists[name]:
+            raise InputError("datalist", f"list {name}", "hold a labelled subject", got="none")
     canonical = json.dumps(content, sort_keys=True).encode()
     digest = hashlib.sha256(canonical).hexdigest()
+    simulated = (folder / RECORD).is_file()
     return Cohort(str(content.get("name", folder.name)), simulated, lists, digest)
 
 
@@ -128,33 +156,62 @@ def find_images(
         dataset_dir: folder in the manifest's layout; ``None`` takes the test subjects of the
             simulated default.
         manifest: name or path of the data set's description.
+
+    Raises:
+        InputError: no subjects, incomplete ones, or any fault the gate finds in the images.
     """
     if dataset_dir is None:
-        return open_cohort(disease, modalities).test
-    description = read_manifest(_manifest(manifest))
-    order = _order({"modality": dict(enumerate(description.modalities))}, modalities)
-    return [
-        _located({"image": list(s.images), "subject": s.subject}, Path(dataset_dir), order)
-        for s in find_subjects(description, dataset_dir)
-    ]
+        return open_cohort(disease, modalities, required=["test"]).test
+    described = replace(read_manifest(_manifest(manifest)), label=None)
+    subjects = find_subjects(described, dataset_dir)
+    content: dict[str, Any] = {
+        "modality": {str(i): name for i, name in enumerate(described.modalities)},
+        "labels": {str(value): name for value, name in described.labels.items()},
+        "training": [],
+        "test": [{"image": list(s.images), "subject": s.subject} for s in subjects],
+    }
+    _pass_gate(content, Path(dataset_dir))
+    return located_lists(content, Path(dataset_dir), modalities)["test"]
+
+
+@contextmanager
+def _first_process_first() -> Iterator[None]:
+    """The other processes of a run wait until the first has simulated and checked the data."""
+    if idist.get_rank() > 0:
+        idist.barrier()
+    yield
+    if idist.get_rank() == 0:
+        idist.barrier()
+
+
+def _training_data_replaced() -> bool:
+    train = running_config().get("train")
+    dataset = train.get("dataset") if isinstance(train, Mapping) else None
+    data = dataset.get("data") if isinstance(dataset, Mapping) else None
+    return data is not None and not isinstance(data, str)
+
+
+def _content(
+    disease: str,
+    dataset_dir: str | Path | None,
+    datalist: str | Path | None,
+    manifest: str | None,
+    spacing_mm: float | None,
+) -> tuple[dict[str, Any], Path]:
+    """The datalist of a run, and the folder that its paths start from."""
+    if datalist is not None:
+        folder = Path(datalist).parent if dataset_dir is None else Path(dataset_dir)
+        return read_datalist(datalist), folder
+    if dataset_dir is None:
+        described, folder = simulated_default(disease, spacing_mm=spacing_mm)
+        test = described.split.test or _DEFAULT_TEST
+        return build_datalist(described, folder, test=test), folder
+    described = read_manifest(_manifest(manifest or f"simulated_{disease}"))
+    return build_datalist(described, dataset_dir), Path(dataset_dir)
 
 
 def _manifest(name: str) -> Path:
     return Path(name) if name.endswith(".json") else manifest_path(name)
-
-
-def _simulated(disease: str, subjects: int, spacing_mm: float) -> Path:
-    folder = cache_dir() / f"{disease}_{subjects}_subjects_{spacing_mm:g}_mm_revision_{REVISION}"
-    new = not folder.exists()
-    if new:
-        console.print(f"No --dataset_dir: simulating {subjects} subjects ({disease}) once.")
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    simulate_cohort(
-        disease, folder, subjects=subjects, spacing_mm=spacing_mm, workers=workers or 1, seed=0
-    )
-    if not new:
-        console.print(f"No --dataset_dir: the simulated cohort of {subjects} subjects is reused.")
-    return folder
 
 
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:
@@ -167,30 +224,9 @@ def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def _order(content: Mapping[str, Any], modalities: Sequence[str]) -> list[int]:
-    """Index of each wanted modality among those of the data set."""
-    given = {str(name).lower(): int(index) for index, name in content["modality"].items()}
-    missing = [m for m in modalities if m not in given]
-    if missing:
-        rule = f"include {', '.join(modalities)}"
-        got = f"{', '.join(given)}: no {', '.join(missing)}"
-        raise InputError("datalist", "modality", rule, got=got, todo="Name them in the datalist.")
-    return [given[m] for m in modalities]
-
-
-def _located(entry: Any, folder: Path, order: Sequence[int]) -> Entry:
-    """An entry with absolute paths, its images in the wanted order."""
-    located: Entry = {"image": entry} if isinstance(entry, str) else dict(entry)
-    image = located["image"]
-    if isinstance(image, str):
-        if list(order) != sorted(order):
-            rule = "hold the modalities in the bundle's order"
-            raise InputError(image, "4D image", rule, todo="List one file per modality instead.")
-        located["image"] = str(folder / image)
-        located.setdefault("subject", Path(image).name.split(".")[0])
-    else:
-        located["image"] = [str(folder / image[i]) for i in order]
-        located.setdefault("subject", Path(image[0]).name.split(".")[0])
-    if "label" in located:
-        located["label"] = str(folder / located["label"])
-    return located
+def _labelled(test: list[Entry]) -> list[Entry]:
+    """The entries that can be scored; how many cannot is said."""
+    labelled = [entry for entry in test if entry.get("label") is not None]
+    if len(labelled) < len(test) and idist.get_rank() == 0:
+        console.print(f"{len(test) - len(labelled)} test subjects have no label: not scored.")
+    return labelled

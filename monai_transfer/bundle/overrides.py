@@ -1,73 +1,117 @@
-"""Strict overrides: a key that no config file knows is a slip of the pen, not a new key."""
+"""Strict overrides: what would change nothing is a slip of the pen, not a wish.
+
+MONAI takes any key on the command line: one that no config knows is added and never read.
+"""
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigComponent, ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
-from monai_transfer.bundle.location import running_workflow
+from monai_transfer.bundle.options import OPTIONS, check_kind, check_options
+from monai_transfer.bundle.references import (
+    Id,
+    changed,
+    components,
+    is_used,
+    normalised,
+    parameters,
+    references,
+    unfold,
+)
+from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
-_RESERVED = frozenset({"_meta_", *_TRACKING})
+_READ_BY_MONAI = frozenset({"imports", "bundle_root", "device", "dataset_dir", *_TRACKING})
 
 
-def check_overrides(*, debug: bool = False, **options: Any) -> None:
+def check_overrides(*, debug: bool = False) -> None:
     """Refuse overrides that would do nothing and options that cannot work; first item of ``run``.
 
-    From then on an :class:`~monai_transfer.errors.InputError` ends the program with its message
-    alone, however deep MONAI wrapped it.
+    A key does something when another entry refers to it, when MONAI reads it, or when it is an
+    argument that its target takes. What stands in the bundle's own files passes as it is.
 
-    A key is known when one of the JSON files beside the running config has it. Below a
-    ``_target_`` any key is left to the target itself, which refuses what it does not take.
+    Under ``python -m monai.bundle`` an :class:`~monai_transfer.errors.InputError` from then on ends
+    the program with its message alone, however deep MONAI wrapped it.
 
     Args:
         debug: keep the tracebacks.
-        options: numbers to check, by name: ``epochs``, ``cases`` and ``batch_size`` must be whole
-            and at least 1, ``learning_rate`` and ``spacing_mm`` above 0 (at most 1 and 10).
 
     Raises:
-        InputError: an unknown key, with the close matches; or an option out of its range.
+        InputError: a key that nothing uses, with the close matches; or an option of another kind
+            than its default, or out of its range.
     """
-    if not debug:
+    if not debug and _is_program():
         sys.excepthook = _say_input_errors
     workflow = running_workflow()
-    if workflow is not None:
-        files = sorted(Path(workflow.config_root_path).glob("*.json"))
-        known = [json.loads(f.read_text("utf-8")) for f in files if f.name != "metadata.json"]
-        for key, siblings in _unknown(_config(workflow), known):
-            raise choice("options", "key", key, siblings)
-    for name in ("epochs", "cases", "batch_size"):
-        value = options.get(name, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError("options", name, "be a whole number of at least 1", got=value)
-    for name, most in (("learning_rate", 1), ("spacing_mm", 10)):
-        value = options.get(name, most)
-        if value is None and name == "spacing_mm":  # each image's own grid
-            continue
-        if not isinstance(value, int | float) or not 0 < value <= most:
-            raise InputError("options", name, f"lie in (0, {most}]", got=value)
+    if workflow is None:
+        return
+    config: dict[str, Any] = normalised(running_config())
+    files = _files(Path(workflow.config_root_path))
+    entries = _READ_BY_MONAI | {workflow.init_id, workflow.run_id, workflow.final_id}
+    used = references(config) | {(entry,) for entry in entries}
+    for identity in changed(config, files):
+        _require_use(identity, config, files, used)
+        _require_parameters(identity, config, workflow)
+        if len(identity) == 1:
+            key = identity[0]
+            check_kind(key, config[key], [file[key] for file in files if key in file])
+    given = [name for name in OPTIONS if name in config]
+    check_options({name: workflow.parser.get_parsed_content(name) for name in given})
 
 
-def _unknown(
-    config: Mapping[str, Any], known: list[Any], prefix: str = ""
-) -> Iterator[tuple[str, list[str]]]:
-    """Keys of a config that none of the known ones has, with those it could have meant."""
-    siblings = {key for other in known if isinstance(other, Mapping) for key in other}
-    for key, value in config.items():
-        if not prefix and key in _RESERVED:
-            continue
-        if key not in siblings:
-            yield f"{prefix}{key}", [f"{prefix}{sibling}" for sibling in siblings]
-        elif isinstance(value, Mapping) and "_target_" not in value:
-            inner = [other[key] for other in known if isinstance(other, Mapping) and key in other]
-            if any(isinstance(other, Mapping) for other in inner):
-                yield from _unknown(value, inner, f"{prefix}{key}#")
+def _files(folder: Path) -> list[dict[str, Any]]:
+    """The configs beside the running one."""
+    paths = [path for path in sorted(folder.glob("*.json")) if path.name != "metadata.json"]
+    return [normalised(unfold(json.loads(path.read_text("utf-8")))) for path in paths]
+
+
+def _require_use(
+    identity: Id, config: Mapping[str, Any], files: list[dict[str, Any]], used: set[Id]
+) -> None:
+    if is_used(identity, used):
+        return
+    beside: set[Id] = set()
+    for content in (config, *files):
+        level: Any = content
+        for key in identity[:-1]:
+            level = level.get(key, {}) if isinstance(level, Mapping) else {}
+        if isinstance(level, Mapping):
+            beside |= {(*identity[:-1], key) for key in level}
+    name = "#".join(identity)
+    if any(_holds(content, identity) for content in files):
+        rule = "be read by the config that runs"
+        got, todo = "an option of another config", "Leave it out, or run that config."
+        raise InputError("options", name, rule, got=got, todo=todo)
+    raise choice("options", "key", name, ("#".join(i) for i in beside if is_used(i, used)))
+
+
+def _holds(content: Any, identity: Id) -> bool:
+    for key in identity:
+        if not isinstance(content, Mapping) or key not in content:
+            return False
+        content = content[key]
+    return True
+
+
+def _require_parameters(identity: Id, config: Mapping[str, Any], workflow: ConfigWorkflow) -> None:
+    for where, component in components(config, identity):
+        taken = parameters(component, workflow.parser.locator)
+        for key in component:
+            if taken is not None and key not in taken | ConfigComponent.non_arg_keys:
+                names = ("#".join((*where, name)) for name in taken)
+                raise choice("options", "key", "#".join((*where, key)), names)
+
+
+def _is_program() -> bool:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name == "monai.bundle.__main__"
 
 
 def _say_input_errors(
@@ -81,20 +125,3 @@ def _say_input_errors(
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(kind, error, trace)
-
-
-def resolved_config() -> dict[str, Any]:
-    """The running workflow's configuration with its overrides, for ``run.json``.
-
-    Returns:
-        Every entry as written, references and expressions included; ``{}`` outside a workflow.
-    """
-    workflow = running_workflow()
-    if workflow is None:
-        return {}
-    return {key: value for key, value in _config(workflow).items() if key != "_meta_"}
-
-
-def _config(workflow: ConfigWorkflow) -> dict[str, Any]:
-    content: Any = workflow.parser.config
-    return dict(content)

@@ -1,0 +1,70 @@
+"""The embedded default: a cohort simulated once into the cache folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from monai_transfer.bundle.location import cache_dir
+from monai_transfer.data import Manifest, find_subjects, manifest_path, read_manifest
+from monai_transfer.errors import InputError
+from monai_transfer.simulation.cohort import REVISION
+from monai_transfer.simulation.subject import check_request
+from monai_transfer.training import console
+
+# A process of its own: the workers of a simulation import the main module, which in a notebook or
+# in a script without a main guard would start the whole run again.
+_SIMULATE = """
+import json, sys
+sys.path.append(sys.argv[2])
+from monai_transfer.simulation import simulate_cohort
+disease, folder, subjects, spacing_mm, workers = json.loads(sys.argv[1])
+simulate_cohort(
+    disease, folder, subjects=subjects, spacing_mm=spacing_mm, workers=workers, seed=0
+)
+"""
+
+
+def simulated_default(
+    disease: str, *, subjects: int = 30, spacing_mm: float | None = None
+) -> tuple[Manifest, Path]:
+    """The description and the folder of the simulated cohort that a run without data takes.
+
+    It is made the first time, which one line says, and reused after that; a simulation that was
+    interrupted goes on.
+
+    Args:
+        disease: as in :func:`~monai_transfer.simulation.simulate_cohort`.
+        subjects: how many.
+        spacing_mm: edge of a voxel; ``None`` is 2.
+
+    Raises:
+        InputError: an unknown disease or a spacing out of range.
+    """
+    edge_mm = 2.0 if spacing_mm is None else float(spacing_mm)
+    check_request(disease, spacing_mm=edge_mm, seed=0, protocol=None)
+    manifest = read_manifest(manifest_path(f"simulated_{disease}"))
+    name = f"{disease}_{subjects}_subjects_{edge_mm:g}_mm_revision_{REVISION}"
+    folder = cache_dir() / name
+    if _is_complete(manifest, folder, subjects):
+        console.print(f"No --dataset_dir: the simulated cohort of {subjects} subjects is reused.")
+        return manifest, folder
+    console.print(f"No --dataset_dir: simulating {subjects} subjects ({disease}) once.")
+    request = json.dumps([disease, str(folder), subjects, edge_mm, _cores()])
+    package = str(Path(__file__).absolute().parents[2])
+    subprocess.run([sys.executable, "-c", _SIMULATE, request, package], check=True)
+    return manifest, folder
+
+
+def _is_complete(manifest: Manifest, folder: Path, subjects: int) -> bool:
+    try:
+        return len(find_subjects(manifest, folder)) == subjects
+    except InputError:
+        return False
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,24 @@
+"""TorchScript archives without what they tell about the machine they were made on."""
+
+import zipfile
+from pathlib import Path
+
+
+def without_debug_records(path: str | Path) -> None:
+    """Rewrite a TorchScript file without its debug records, in place.
+
+    They hold the path of every Python file that the network's code came from, and with it the name
+    of a user; they serve the tracebacks of errors inside the network, and nothing else.
+
+    Args:
+        path: as written by ``torch.jit.save``.
+    """
+    target = Path(path)
+    aside = target.with_name(f".{target.name}")
+    with zipfile.ZipFile(target) as old, zipfile.ZipFile(aside, "w") as new:
+        for record in old.infolist():
+            if not record.filename.endswith(".debug_pkl"):
+                fresh = zipfile.ZipInfo(record.filename)
+                fresh.compress_type = record.compress_type
+                new.writestr(fresh, old.read(record))
+    aside.replace(target)
