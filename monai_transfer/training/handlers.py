@@ -1,6 +1,5 @@
 """What watches a training: progress, history, and the best weights so far."""
 
-import atexit
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +69,6 @@ class EngineProgress:
             self.bar.remove_task(earlier)
         self.task = self.bar.add_task(self.description, total=steps or None)
         self.bar.start()
-        atexit.register(self.bar.stop)  # Ctrl-C passes ignite by, and the cursor is hidden
 
     def _advance(self, engine: Engine) -> None:
         done, description = engine.state.iteration, self.describe(engine)
@@ -79,7 +77,6 @@ class EngineProgress:
     def _stop(self, engine: Engine) -> None:
         del engine
         self.bar.stop()
-        atexit.unregister(self.bar.stop)
 
     def _fail(self, engine: Engine, error: BaseException) -> None:
         self._stop(engine)

@@ -83,7 +83,7 @@ def loss_of(engine: Engine) -> float:
     """Loss of a trainer's last step."""
     output: Any = engine.state.output
     first = output[0] if isinstance(output, list) else output
-    return float(first["loss"])
+    return float(first["loss"].detach())
 
 
 def class_weights(entries: Sequence[Mapping[str, Any]], label_values: Sequence[int]) -> list[float]:

@@ -36,7 +36,7 @@ class ScoreSubjects:
         entries: of the datalist, with absolute paths; truth and pictures are read from them.
         regions: name → label values.
         output_dir: where ``metrics.csv`` and the pictures go.
-        labels: label value → name, for the pictures' legend.
+        labels: label value (text where it is a JSON key) → name, for the pictures' legend.
         modalities: names of each entry's images, in order.
         picture_modality: the one shown; ``None`` shows the last.
     """
@@ -47,7 +47,7 @@ class ScoreSubjects:
         regions: Mapping[str, Sequence[int]],
         *,
         output_dir: str | Path,
-        labels: Mapping[int, str],
+        labels: Mapping[int, str] | Mapping[str, str],
         modalities: Sequence[str],
         picture_modality: str | None = None,
     ) -> None:

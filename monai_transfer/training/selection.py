@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from ignite.engine import Engine
 from ignite.metrics import Metric
-from monai.handlers import from_engine
 from torch import Tensor
 
 from monai_transfer.metrics import score_regions, voxel_auc
@@ -52,7 +51,7 @@ class RegionDice(Metric):
         >>> label = torch.tensor([[[[0, 1, 2, 3]]]])  # class indices: one voxel of each value
         >>> predicted = torch.tensor([[[0, 1, 0, 0]]])
         >>> logits = torch.nn.functional.one_hot(predicted, 4).movedim(-1, 0).float()
-        >>> metric.update(([logits], [label]))
+        >>> metric.update([{"pred": logits, "label": label}])
         >>> {name: round(dice, 3) for name, dice in metric.by_region().items()}
         {'core': 0.667, 'whole': 0.5}
         >>> round(metric.compute(), 3)
@@ -62,16 +61,16 @@ class RegionDice(Metric):
     def __init__(self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]) -> None:
         self.regions = {name: tuple(values) for name, values in regions.items()}
         self.label_values = [int(value) for value in label_values]
-        super().__init__(output_transform=from_engine(["pred", "label"]))
+        super().__init__()
 
     def reset(self) -> None:
         """Forget all subjects."""
         self._scores: list[list[float]] = []
 
-    def update(self, output: tuple[Sequence[Tensor], Sequence[Tensor]]) -> None:
+    def update(self, output: Sequence[Mapping[str, Tensor]]) -> None:
         """Add the subjects of one batch."""
         lookup = torch.tensor(self.label_values, dtype=torch.uint8)
-        for logits, label in zip(*output, strict=True):
+        for logits, label in map(itemgetter("pred", "label"), output):
             truth = lookup[torch.as_tensor(label)[0].long().cpu()]
             predicted = label_map(logits, self.label_values).cpu()
             scores = score_regions(
@@ -107,6 +106,9 @@ class LesionAUC(Metric):
     Args:
         curve: see :func:`~monai_transfer.metrics.voxel_auc`.
 
+    Raises:
+        InputError: unknown curve.
+
     Source:
         Kaur 2019, section 3.3; see :mod:`monai_transfer.metrics.curves` for the choice of curve.
 
@@ -120,6 +122,7 @@ class LesionAUC(Metric):
     """
 
     def __init__(self, curve: str = "precision_recall") -> None:
+        voxel_auc([], [], curve=curve)  # refuses an unknown one now, not after the first epoch
         self.curve = curve
         super().__init__()
 
