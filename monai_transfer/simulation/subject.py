@@ -20,7 +20,7 @@ from monai_transfer.simulation.ms import draw_ms
 from monai_transfer.simulation.pathology import Labels, Pathology
 from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
-from monai_transfer.simulation.tissues import Tissue, tissue
+from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 
 DISEASES = ("ms", "brats")
 """The cohorts that can be simulated."""
@@ -154,6 +154,7 @@ def _scan(
 ) -> list[npt.NDArray[np.int16]]:
     """The four stored images on the anatomy's part of the grid."""
     anatomy = mixture.anatomy
+    tissues = {name: tissue(name, scanner.field_tesla).drawn(rng) for name in TISSUES}
     textures = _textures(rng, anatomy)
     images = []
     for modality, sequence in scanner.sequences.items():
@@ -163,10 +164,10 @@ def _scan(
             field_tesla=scanner.field_tesla,
             contrast_agent=modality == "t1c",
         )
-        white, fluid = (see(tissue(name, scanner.field_tesla)) for name in ("wm", "csf"))
+        white, fluid = see(tissues["wm"]), see(tissues["csf"])
         # Outside the brain lies some fluid: a slice at the surface shares in its surroundings.
         ideal = np.full(anatomy.grid.shape, 0.35 * fluid, np.float32)
-        ideal[anatomy.brain] = _ideal(mixture, textures, see=see, field_tesla=scanner.field_tesla)
+        ideal[anatomy.brain] = _ideal(mixture, textures, see=see, tissues=tissues)
         image = form_image(
             rng,
             ideal,
@@ -187,13 +188,13 @@ def _ideal(
     textures: Mapping[str, Array],
     *,
     see: Callable[[Tissue], float],
-    field_tesla: float,
+    tissues: Mapping[str, Tissue],
 ) -> Array:
-    """Signal of each voxel of the brain: its tissues, each a little off its nominal parameters."""
+    """Signal of each voxel of the brain: its tissues, each a little off the patient's own."""
     total = np.zeros_like(mixture.fractions["wm"])
     for name, fraction in mixture.fractions.items():
-        nominal = tissue(name, field_tesla)
-        level, varied = see(nominal), see(nominal.scaled(1.0 + nominal.texture))
+        own = tissues[name]
+        level, varied = see(own), see(own.scaled(1.0 + own.texture))
         texture = textures.get(name, textures["other"])
         total += fraction * (np.float32(level) + np.float32(varied - level) * texture)
     return total

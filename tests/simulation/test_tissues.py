@@ -1,5 +1,6 @@
 """Tissue records."""
 
+import numpy as np
 import pytest
 
 from monai_transfer.errors import InputError
@@ -41,3 +42,14 @@ def test_more_free_water_lengthens_the_times() -> None:
 def test_unknown_tissues_are_refused(name: str, field_tesla: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tissue(name, field_tesla)
+
+
+def test_patients_differ_around_the_nominal_tissue() -> None:
+    rng = np.random.default_rng(0)
+    nominal = tissue("gm", 3.0)
+    drawn = [nominal.drawn(rng) for _ in range(400)]
+    for name, spread in (("t1_ms", 0.08), ("t2_ms", 0.05), ("pd", 0.02)):
+        ratios = np.array([getattr(one, name) for one in drawn]) / getattr(nominal, name)
+        assert ratios.mean() == pytest.approx(1.0, abs=3 * spread / 20)  # SD / √400, three times
+        assert ratios.std() == pytest.approx(spread, rel=0.15)
+    assert tissue("csf", 3.0).drawn(rng).pd <= 1.0
