@@ -6,6 +6,7 @@ image and label by one affine each, which may differ by a voxel at the rim.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from copy import copy
 from pathlib import PurePath
 from typing import Any
 
@@ -25,18 +26,26 @@ GRID_TOLERANCE_MM = 1e-3
 class OneGridReader(NibabelReader):
     """MONAI's NIfTI reader; of several files, all are given the affine of the first.
 
+    MONAI's keeps the names of the files it has read last and counts by them: when threads share it,
+    as in a ``CacheDataset``, the four images of one subject are cut to the one label of another.
+    Here every call goes by its own images.
+
     Raises:
         InputError: on reading, files whose grids differ by more than rounding.
     """
 
     def get_data(self, img: Any) -> Any:
         """Voxels, stacked along a new first axis for several files, and their metadata."""
-        if isinstance(img, Sequence):
-            first = img[0]
-            for name, image in zip(self.filenames, img, strict=True):
-                _require_same(PurePath(name).name, _grid(image), _grid(first))
-            img = [type(image)(image.dataobj, first.affine, image.header) for image in img]
-        return super().get_data(img)
+        images = list(img) if isinstance(img, Sequence) else [img]
+        names = [image.get_filename() or "image" for image in images]
+        first = images[0]
+        for name, image in zip(names, images, strict=True):
+            _require_same(PurePath(name).name, _grid(image), _grid(first))
+        if len(images) > 1:
+            images = [type(image)(image.dataobj, first.affine, image.header) for image in images]
+        mine = copy(self)
+        mine.filenames = names
+        return NibabelReader.get_data(mine, images)
 
 
 class OneGridd(MapTransform):

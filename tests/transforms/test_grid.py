@@ -2,7 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor
+from monai.data import MetaTensor, NibabelReader
 from monai.transforms import LoadImage
 
 from monai_transfer.errors import InputError
@@ -61,6 +61,15 @@ def test_a_single_file_is_read_as_by_monai(tmp_path, phantom):
     assert torch.equal(ours, theirs)
     assert torch.equal(ours.affine, theirs.affine)
     np.testing.assert_array_equal(ours, nib.load(path).get_fdata())
+
+
+@pytest.mark.parametrize(("reader", "channels"), [(OneGridReader, 2), (NibabelReader, 1)])
+def test_a_reader_shared_by_threads_loses_no_channel_as_monais_does(reader, channels, store):
+    shared, files = reader(), store(0.0)
+    images = shared.read(files)
+    shared.read(files[:1])  # another thread reads a label before this one gets its voxels
+    voxels, _ = shared.get_data(images)
+    assert voxels.size == channels * np.prod(images[0].shape)
 
 
 def pair(amount: float, *, shape=(1, 3, 4, 5)) -> dict:
