@@ -1,0 +1,119 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_transfer.bundle import bundles_dir
+
+FOLDERS = sorted(path.parents[1] for path in bundles_dir().glob("*/configs/metadata.json"))
+CONFIGS = {
+    *("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json"),
+    *("metadata.json", "logging.conf"),
+}
+TENSOR = {"type", "format", "num_channels", "spatial_shape", "dtype", "value_range"}
+
+pytestmark = pytest.mark.parametrize("bundle", FOLDERS, ids=lambda folder: folder.name)
+
+
+def read(bundle: Path, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((bundle / "configs" / name).read_text("utf-8"))
+    return content
+
+
+def test_every_config_has_a_relative_link_at_the_root_that_leads_to_it(bundle: Path):
+    assert {path.name for path in (bundle / "configs").iterdir()} == CONFIGS
+    links = [path for path in bundle.iterdir() if path.is_symlink()]
+    assert {link.name for link in links} == CONFIGS
+    for link in links:
+        assert link.readlink() == Path("configs", link.name)
+        assert link.resolve(strict=True) == (bundle / "configs" / link.name).resolve()
+
+
+def test_licences_and_the_page_are_there(bundle: Path):
+    assert "Apache License" in (bundle / "LICENSE").read_text("utf-8")[:200]
+    assert "Louis Collins" in (bundle / "docs" / "data_license.txt").read_text("utf-8")
+    assert (bundle / "docs" / "README.md").read_text("utf-8").startswith(f"# {bundle.name}: ")
+
+
+def test_the_page_lists_every_option_with_its_default(bundle: Path):
+    config = read(bundle, "train.json")
+    table = re.findall(r"^\| `(\w+)` \| (.*?) \|", (bundle / "docs/README.md").read_text(), re.M)
+    listed = dict(table)
+    plain = {
+        key: value
+        for key, value in config.items()
+        if not (isinstance(value, dict) and "_target_" in str(value)) and key != "imports"
+    }
+    built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
+    assert set(listed) == set(plain) - built
+    for name, default in listed.items():
+        value = plain[name]
+        if isinstance(value, bool | int | float):
+            assert default == str(value), name
+        if value is None:
+            assert default == "none", name
+
+
+def test_the_page_runs_every_config(bundle: Path):
+    page = (bundle / "docs" / "README.md").read_text("utf-8")
+    for name in CONFIGS - {"metadata.json", "logging.conf"}:
+        assert f"bundles/{bundle.name}/{name}" in page
+        assert (bundle / name).exists()
+
+
+def test_the_metadata_holds_what_the_model_zoo_asks_for(bundle: Path):
+    metadata = read(bundle, "metadata.json")
+    required = {
+        *("schema", "version", "monai_version", "pytorch_version", "numpy_version", "changelog"),
+        *("required_packages_version", "task", "description", "authors", "copyright"),
+    }
+    assert required <= set(metadata)
+    assert metadata["version"] in metadata["changelog"]
+    assert "monai_transfer" in metadata["required_packages_version"]
+    tensors = metadata["network_data_format"]
+    assert (list(tensors["inputs"]), list(tensors["outputs"])) == (["image"], ["pred"])
+    for tensor in (tensors["inputs"]["image"], tensors["outputs"]["pred"]):
+        assert set(tensor) >= TENSOR
+
+
+def test_the_metadata_describes_the_network_that_is_configured(bundle: Path):
+    formats = read(bundle, "metadata.json")["network_data_format"]
+    config = read(bundle, "train.json")
+    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+    assert list(image["channel_def"].values()) == config["modalities"]
+    assert image["num_channels"] == len(config["modalities"])
+    names = [config["label_names"].get(str(v), "background") for v in config["label_values"]]
+    assert list(pred["channel_def"].values()) == names
+    assert pred["num_channels"] == len(names)
+
+
+def test_the_metadata_names_the_source_and_strategy_of_the_default(bundle: Path):
+    config, told = read(bundle, "train.json"), read(bundle, "metadata.json")["transfer"]
+    assert (told["source"], told["strategy"]) == (config["source"], config["strategy"])
+
+
+def test_inference_prepares_images_as_the_test_of_a_training_does(bundle: Path):
+    train, inference = read(bundle, "train.json"), read(bundle, "inference.json")
+    assert inference["preprocessing"] == train["test"]["preprocessing"]
+    for name in ("network_def", "inferer", "device", "modalities", "label_values", "spacing_mm"):
+        assert inference[name] == train[name], name
+    for name in ("window_size", "amp", "manifest"):
+        assert inference[name] == train[name], name
+
+
+def test_no_config_holds_a_path_of_a_machine(bundle: Path):
+    for path in (bundle / "configs").iterdir():
+        assert not re.search(r'"(/|~|[A-Z]:\\)', path.read_text("utf-8")), path.name
+
+
+def test_a_training_config_stays_readable(bundle: Path):
+    lines = (bundle / "configs" / "train.json").read_text("utf-8").splitlines()
+    assert len(lines) < 120
+    assert max(map(len, lines)) <= 180
+
+
+def test_shipped_weights_are_small(bundle: Path):
+    for path in (bundle / "models").glob("*"):
+        assert path.stat().st_size <= 5_000_000, path.name

@@ -1,0 +1,151 @@
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from monai_transfer.data import find_subjects, manifest_path, read_manifest
+from monai_transfer.errors import InputError
+
+MANIFESTS = {"brats_ft": "simulated_brats", "ms_source": "simulated_ms"}
+CODES = ("sform_code", "qform_code")
+VALUES = {"brats_ft": {0, 1, 2, 4}, "ms_source": {0, 1}}
+
+
+@pytest.fixture
+def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
+    """Segments a folder of subjects into ``out``."""
+
+    def infer(name: str, folder: Path, **options: Any) -> str:
+        tiny = {"manifest": MANIFESTS[name], "spacing_mm": 6.0, "amp": False, "output_dir": "out"}
+        given = tiny | {"dataset_dir": str(folder)} | options
+        return run(room.bundle(name) / "inference.json", **given)
+
+    return infer
+
+
+def copied(name: str, room: Any, *, labels: bool) -> Path:
+    """The first two subjects of a cohort, without their labels if so asked."""
+    source, described = room.cohort(name), read_manifest(manifest_path(MANIFESTS[name]))
+    for subject in find_subjects(described, source)[:2]:
+        for path in (*subject.images, *([str(subject.label)] * labels)):
+            Path("scans", path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / path, Path("scans", path))
+    return Path("scans")
+
+
+def regridded(folder: Path) -> None:
+    """Store every image with two slices for each, and y the other way round: not RAS+, 6×6×3 mm."""
+    for path in folder.rglob("*.nii.gz"):
+        image = nib.load(path)
+        voxels = np.repeat(np.asanyarray(image.dataobj), 2, axis=2)[:, ::-1]
+        affine = image.affine @ np.diag([1, -1, 0.5, 1])
+        affine[:3, 3] += image.affine[:3, 1] * (voxels.shape[1] - 1)
+        nib.save(nib.Nifti1Image(voxels, affine), path)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
+    name: str, infer: Callable[..., str], room: Any
+):
+    folder = copied(name, room, labels=False)
+    regridded(folder)
+    assert "Segmentations are in out" in infer(name, folder)
+    subjects = find_subjects(
+        replace(read_manifest(manifest_path(MANIFESTS[name])), label=None), folder
+    )
+    assert {path.name for path in Path("out").iterdir()} == {
+        f"{s.subject}.nii.gz" for s in subjects
+    }
+    for subject in subjects:
+        result, image = (
+            nib.load(f"out/{subject.subject}.nii.gz"),
+            nib.load(folder / subject.images[0]),
+        )
+        assert result.shape == image.shape
+        np.testing.assert_array_equal(result.affine, image.affine)
+        assert [result.header[c] for c in CODES] == [image.header[c] for c in CODES]
+        assert set(np.unique(result.dataobj)) <= VALUES[name]
+        assert result.get_data_dtype() == np.uint8
+
+
+def test_the_result_does_not_depend_on_the_window_beyond_a_few_voxels(
+    infer: Callable[..., str], room: Any
+):
+    folder = copied("brats_ft", room, labels=True)
+    infer("brats_ft", folder)
+    infer("brats_ft", folder, window_size=[24, 24, 24], output_dir="cut")
+    for path in Path("out").iterdir():
+        whole, cut = (np.asanyarray(nib.load(p).dataobj) for p in (path, Path("cut", path.name)))
+        assert (whole == cut).mean() > 0.9
+
+
+def test_without_a_folder_the_simulated_test_subjects_are_segmented(
+    infer: Callable[..., str], room: Any, monkeypatch: pytest.MonkeyPatch
+):
+    described = read_manifest(manifest_path("simulated_ms"))
+    monkeypatch.setattr(
+        "monai_transfer.bundle.cohort.simulated_default",
+        lambda disease, **_: (described, room.cohort("ms_source")),
+    )
+    infer("ms_source", room.cohort("ms_source"), dataset_dir="$None")
+    assert len(list(Path("out").iterdir())) == 1  # a fifth of five
+
+
+def test_a_broken_image_is_refused_before_any_is_segmented(infer: Callable[..., str], room: Any):
+    folder = copied("ms_source", room, labels=False)
+    broken = sorted(folder.rglob("*T2w.nii.gz"))[1]
+    image = nib.load(broken)
+    voxels = image.get_fdata(dtype=np.float32)
+    voxels[3, 3, 3] = np.nan
+    nib.save(nib.Nifti1Image(voxels, image.affine), broken)
+    with pytest.raises(RuntimeError) as caught:
+        infer("ms_source", folder)
+    refusal = caught.value.__cause__
+    while not isinstance(refusal, InputError):
+        assert refusal is not None
+        refusal = refusal.__cause__
+    assert broken.name in str(refusal)
+    assert not Path("out").exists()
+
+
+def test_weights_of_a_training_are_taken(
+    infer: Callable[..., str], run: Callable[..., str], room: Any
+):
+    """Another head, other results: the default weights are not silently used."""
+    folder = copied("ms_source", room, labels=True)
+    infer("ms_source", folder)
+    other = room.training("ms_source") | {"cases": 1, "learning_rate": 0.5}
+    run(room.bundle("ms_source") / "train.json", output_dir="trained", **other)
+    infer("ms_source", folder, weights="trained/model.pt", output_dir="second")
+    first, second = (
+        np.concatenate([nib.load(p).get_fdata().ravel() for p in sorted(Path(d).iterdir())])
+        for d in ("out", "second")
+    )
+    assert (first != second).any()
+
+
+def test_what_monai_label_takes_from_the_config_segments_one_4d_image(room: Any):
+    """As its BundleInferTask does: a bare parser, ``bundle_root`` set, no saving of ours."""
+    described = read_manifest(manifest_path("simulated_brats"))
+    subject = find_subjects(described, room.cohort("brats_ft"))[0]
+    images = [nib.load(room.cohort("brats_ft") / path) for path in subject.images]
+    stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
+    nib.save(nib.Nifti1Image(stacked, images[0].affine), "four.nii.gz")
+    parser = ConfigParser()
+    parser.read_config(str(room.bundle("brats_ft") / "configs" / "inference.json"))
+    parser.config.update({"bundle_root": "anywhere", "spacing_mm": 6.0, "device": "cpu"})
+    data = parser.get_parsed_content("preprocessing")({"image": "four.nii.gz"})
+    network = parser.get_parsed_content("network_def").eval()
+    with torch.no_grad():
+        data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
+    result = parser.get_parsed_content("postprocessing")(data)
+    assert result["pred"].shape == (1, *images[0].shape)
+    assert set(torch.unique(result["pred"]).tolist()) <= VALUES["brats_ft"]
+    assert {path.name for path in Path().iterdir()} == {"four.nii.gz"}

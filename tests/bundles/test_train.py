@@ -1,0 +1,164 @@
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+VALUES = {"brats_ft": {0, 1, 2, 4}, "ms_source": {0, 1}}
+REGIONS = {"brats_ft": ["enhancing", "core", "whole"], "ms_source": ["lesion"]}
+
+
+@pytest.fixture
+def train(room: Any, run: Callable[..., str]) -> Callable[..., str]:
+    """Trains into ``out``; what was printed."""
+
+    def train(name: str, **options: Any) -> str:
+        given = {"output_dir": "out"} | room.training(name) | options
+        return run(room.bundle(name) / "train.json", **given)
+
+    return train
+
+
+def read(path: Path | str) -> Any:
+    return json.loads(Path(path).read_text("utf-8"))
+
+
+def rows(path: Path | str) -> list[dict[str, str]]:
+    return list(csv.DictReader(Path(path).read_text("utf-8").splitlines()))
+
+
+def test_a_training_leaves_what_a_run_promises(finished: Any, room: Any):
+    assert {path.name for path in finished.folder.iterdir()} == {
+        *("model.pt", "run.json", "transfer.json", "history.csv", "metrics.csv"),
+        *("learning_curve.png", "overlays.png", "overlays", "predictions", "tensorboard"),
+    }
+    (tested,) = read(room.datalist(finished.name))["test"]
+    scored = [(row["subject"], row["region"]) for row in rows(finished.folder / "metrics.csv")]
+    assert scored == [(tested["subject"], region) for region in REGIONS[finished.name]]
+
+
+def test_predictions_of_the_test_are_label_maps_on_the_original_grid(finished: Any, room: Any):
+    (tested,) = read(room.datalist(finished.name))["test"]
+    prediction = nib.load(finished.folder / "predictions" / f"{tested['subject']}.nii.gz")
+    label = nib.load(room.cohort(finished.name) / tested["label"])
+    assert prediction.shape == label.shape
+    np.testing.assert_array_equal(prediction.affine, label.affine)
+    assert set(np.unique(prediction.dataobj)) <= VALUES[finished.name]
+
+
+def test_a_training_says_what_its_data_are_and_where_everything_is(finished: Any):
+    counts = "2 training, 1 validation, 1 test subjects."
+    disease = finished.name.partition("_")[0]
+    assert f"Data: simulated_{disease} (simulated), {counts}\n" in finished.said
+    assert finished.said.index("Data:") < finished.said.index("Transfer:")
+    assert f"Everything is in {finished.folder}: history.csv" in finished.said
+
+
+def test_no_file_of_a_run_names_a_folder_of_this_machine(finished: Any, room: Any):
+    folders = [str(path).encode() for path in (finished.folder, room.data, Path.home())]
+    looked_at = [path for path in finished.folder.rglob("*") if path.is_file()]
+    assert len(looked_at) > 10
+    for path in looked_at:
+        content = path.read_bytes()
+        assert not [folder for folder in folders if folder in content], path.name
+
+
+def test_the_record_says_what_was_asked_on_which_data_and_what_became_of_every_tensor(
+    finished: Any,
+):
+    record = read(finished.folder / "run.json")
+    config = record["config"]
+    disease = finished.name.partition("_")[0]
+    assert (config["seed"], config["cases"], config["dataset_dir"]) == (0, 2, disease)
+    assert config["optimizer"]["params"] == "$@adaptation.parameter_groups(@learning_rate)"
+    assert (record["data"]["name"], record["data"]["simulated"]) == (f"simulated_{disease}", True)
+    assert len(record["data"]["sha256"]) == 64
+    totals = {k: v["tensors"] for k, v in record["transfer"]["totals"].items()}
+    expected = {
+        # the two convolutions and the output layer of the head, weights and biases, are new
+        "brats_ft": ("ms_source", {"loaded": 60, "reset": 6}),
+        "ms_source": (None, {"loaded": 0, "reset": 66}),
+    }
+    source, counts = expected[finished.name]
+    assert record["transfer"]["source"] == source
+    assert counts.items() <= totals.items()
+
+
+def test_loss_and_score_are_logged_for_tensorboard(finished: Any):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    logged = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
+    losses = logged.Scalars("loss")
+    assert [event.step for event in losses] == [1, 2]  # two cases, one epoch
+    (epoch,) = rows(finished.folder / "history.csv")
+    assert float(epoch["loss"]) == pytest.approx(np.mean([event.value for event in losses]))
+    (score,) = logged.Scalars("mean_dice")
+    assert float(epoch["mean_dice"]) == pytest.approx(score.value)
+
+
+def test_a_frozen_source_is_found_beside_the_bundle_and_comes_out_bit_identical(
+    train: Callable[..., str], room: Any
+):
+    said = train("brats_ft", strategy="head")
+    assert "60 frozen tensors are bit-identical." in said
+    trained = torch.load("out/model.pt", weights_only=True)
+    source = torch.load(room.bundle("ms_source") / "models/model.pt", weights_only=True)
+    same = {key.partition(".")[0] for key in source if torch.equal(source[key], trained[key])}
+    moved = {
+        key.partition(".")[0]
+        for key in source
+        if source[key].shape != trained[key].shape or not torch.equal(source[key], trained[key])
+    }
+    assert (same, moved) == ({"encoder", "decoder"}, {"head"})
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
+    train: Callable[..., str],
+):
+    def weights(seed: int) -> torch.Tensor:
+        train("ms_source", seed=seed, cases=1)
+        state = torch.load("out/model.pt", weights_only=True)
+        return torch.cat([tensor.flatten().double() for tensor in state.values()])
+
+    first, other = weights(1), weights(2)
+    assert torch.equal(first, weights(1))
+    assert not torch.equal(first, other)
+
+
+def test_a_training_is_validated_at_least_once_however_rarely(train: Callable[..., str]):
+    train("brats_ft", strategy="scratch", epochs=2, val_interval=7)
+    assert [bool(row["mean_dice"]) for row in rows("out/history.csv")] == [False, True]
+
+
+def test_fewer_modalities_train_a_network_with_fewer_channels(train: Callable[..., str]):
+    train("brats_ft", modalities=["flair", "t1c"], picture_modality="flair")
+    weight = torch.load("out/model.pt", weights_only=True)["encoder.steps.0.0.weight"]
+    assert weight.shape[1] == 2
+    (first,) = (t for t in read("out/transfer.json")["tensors"] if t["action"] == "adapted")
+    assert (first["name"], first["reason"].split(",")[:2]) == (
+        "encoder.steps.0.0.weight",
+        ["t1 dropped", " t2 dropped"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("emptied", "sentence", "left"),
+    [
+        ("test", "No labelled test subjects: nothing is scored.", False),
+        ("validation", "No validation subjects: the training subjects choose the epoch.", True),
+    ],
+)
+def test_a_list_may_be_empty_and_that_is_said(
+    emptied: str, sentence: str, left: bool, train: Callable[..., str], room: Any
+):
+    datalist = read(room.datalist("ms_source")) | {emptied: []}
+    datalist[f"num{emptied.capitalize()}"] = 0
+    Path("list.json").write_text(json.dumps(datalist))
+    assert sentence in train("ms_source", datalist="list.json", cases=1)
+    assert Path("out/run.json").exists()
+    assert Path("out/metrics.csv").exists() == left
