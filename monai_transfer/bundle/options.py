@@ -31,7 +31,7 @@ def check_kind(name: str, value: Any, defaults: Sequence[Any]) -> None:
         todo = f"Write --{name} {meant}."
         raise InputError("options", name, f"not be the text {value!r}", todo=todo)
     kinds = [_kind(default) for default in defaults]
-    if kinds and "any" not in kinds and _kind(value) not in kinds:
+    if kinds and "any" not in (*kinds, _kind(value)) and _kind(value) not in kinds:
         rule = f"be {' or '.join(dict.fromkeys(kinds))}"
         raise InputError("options", name, rule, got=repr(value))
 

@@ -56,39 +56,39 @@ def check_overrides(*, debug: bool = False) -> None:
     files = _files(Path(workflow.config_root_path))
     entries = _READ_BY_MONAI | {workflow.init_id, workflow.run_id, workflow.final_id}
     used = references(config) | {(entry,) for entry in entries}
-    for identity in changed(config, files):
+    for identity in changed(config, list(files.values())):
         _require_use(identity, config, files, used)
         _require_parameters(identity, config, workflow)
         if len(identity) == 1:
             key = identity[0]
-            check_kind(key, config[key], [file[key] for file in files if key in file])
+            check_kind(key, config[key], [file[key] for file in files.values() if key in file])
     given = [name for name in OPTIONS if name in config]
     check_options({name: workflow.parser.get_parsed_content(name) for name in given})
 
 
-def _files(folder: Path) -> list[dict[str, Any]]:
-    """The configs beside the running one."""
+def _files(folder: Path) -> dict[str, Any]:
+    """The configs beside the running one, by file name."""
     paths = [path for path in sorted(folder.glob("*.json")) if path.name != "metadata.json"]
-    return [normalised(unfold(json.loads(path.read_text("utf-8")))) for path in paths]
+    return {path.name: normalised(unfold(json.loads(path.read_text("utf-8")))) for path in paths}
 
 
 def _require_use(
-    identity: Id, config: Mapping[str, Any], files: list[dict[str, Any]], used: set[Id]
+    identity: Id, config: Mapping[str, Any], files: Mapping[str, Any], used: set[Id]
 ) -> None:
     if is_used(identity, used):
         return
     beside: set[Id] = set()
-    for content in (config, *files):
+    for content in (config, *files.values()):
         level: Any = content
         for key in identity[:-1]:
             level = level.get(key, {}) if isinstance(level, Mapping) else {}
         if isinstance(level, Mapping):
             beside |= {(*identity[:-1], key) for key in level}
     name = "#".join(identity)
-    if any(_holds(content, identity) for content in files):
-        rule = "be read by the config that runs"
-        got, todo = "an option of another config", "Leave it out, or run that config."
-        raise InputError("options", name, rule, got=got, todo=todo)
+    owners = [file for file, content in files.items() if _holds(content, identity)]
+    if owners:
+        rule, todo = "be read by the config that runs", f"It belongs to {', '.join(owners)}."
+        raise InputError("options", name, rule, got="nothing that does", todo=todo)
     raise choice("options", "key", name, ("#".join(i) for i in beside if is_used(i, used)))
 
 

@@ -79,12 +79,17 @@ def changed(config: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> It
     for key, value in config.items():
         written = [file[key] for file in files if key in file]
         inner = [other for other in written if isinstance(other, Mapping)]
-        if value in written:
+        if any(_same(value, other) for other in written):
             continue
         if isinstance(value, Mapping) and inner:
             yield from ((key, *rest) for rest in changed(value, inner))
         else:
             yield (key,)
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equal, and not as 1 equals True."""
+    return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
 def is_used(identity: Id, used: Collection[Id]) -> bool:

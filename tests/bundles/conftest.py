@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import monai.bundle
-import nibabel as nib
 import pytest
 import torch
 from monai.utils import set_determinism
@@ -57,7 +56,7 @@ class Room:
 
 
 def copy_bundle(name: str, folder: Path) -> Path:
-    """A bundle of the checkout, links kept, with random weights whether or not it has trained ones."""
+    """A bundle of the checkout, links kept; its weights are random, trained ones or not."""
     leave = shutil.ignore_patterns("models", "eval", "__pycache__")
     copy = Path(
         shutil.copytree(ROOT / "bundles" / name, folder / name, symlinks=True, ignore=leave)
@@ -102,7 +101,7 @@ class Finished:
 
 
 def run_bundle(*config_files: Path | str, **options: Any) -> str:
-    """``python -m monai.bundle run`` without the five seconds of a new interpreter; what it says."""
+    """``python -m monai.bundle run`` without the seconds of a new interpreter; what it says."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "parsing config_file")  # MONAI's notice, at every run

@@ -154,7 +154,7 @@ def test_fewer_modalities_train_a_network_with_fewer_channels(train: Callable[..
     ],
 )
 def test_a_list_may_be_empty_and_that_is_said(
-    emptied: str, sentence: str, left: bool, train: Callable[..., str], room: Any
+    emptied: str, sentence: str, train: Callable[..., str], room: Any, *, left: bool
 ):
     datalist = read(room.datalist("ms_source")) | {emptied: []}
     datalist[f"num{emptied.capitalize()}"] = 0

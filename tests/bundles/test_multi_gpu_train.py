@@ -1,0 +1,59 @@
+"""Training in several processes, on CPUs here: the same overlay runs on GPUs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+
+def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    files = f"['{bundle}/train.json','{bundle}/multi_gpu_train.json']"
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    call = [*launch, "-m", "monai.bundle", "run", "--config_file", files, *options]
+    return subprocess.run(
+        [sys.executable, *call],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("name", "strategy"), [("brats_ft", "decoder"), ("ms_source", "scratch")])
+def test_two_processes_train_one_model_into_one_folder(
+    name: str, strategy: str, room: Any, tmp_path: Path
+):
+    options = room.training(name) | {"cases": 3, "epochs": 2, "strategy": strategy}
+    done = torchrun(room.bundle(name), *room.line(options), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Transfer: ") == 1
+    assert done.stdout.count("Everything is in ") == 1
+    (folder,) = (tmp_path / "runs" / name).iterdir()  # both were given the same
+    written = {path.name for path in folder.iterdir()}
+    assert {"model.pt", "run.json", "metrics.csv", "history.csv", "tensorboard"} <= written
+    assert len(list((folder / "tensorboard").iterdir())) == 2  # one process: training, validation
+    trained = torch.load(folder / "model.pt", weights_only=True)
+    assert not any(key.startswith("module.") for key in trained)
+    if strategy == "decoder":
+        source = torch.load(room.bundle("ms_source") / "models/model.pt", weights_only=True)
+        encoder = [key for key in source if key.startswith("encoder.")]
+        assert all(torch.equal(source[key], trained[key]) for key in encoder)
+        assert "31 frozen tensors are bit-identical." in done.stdout
+    record = json.loads((folder / "run.json").read_text())
+    assert record["config"]["train"]["sampler"]["_target_"] == "DistributedSampler"
+
+
+def test_a_refusal_ends_all_processes(room: Any, tmp_path: Path):
+    options = room.training("brats_ft") | {"cases": 99}
+    done = torchrun(room.bundle("brats_ft"), *room.line(options), folder=tmp_path)
+    assert done.returncode != 0
+    assert "error: split: cases must be 1 to 3" in done.stderr
+    assert not (tmp_path / "runs").exists()

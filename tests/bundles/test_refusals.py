@@ -1,0 +1,212 @@
+"""What a run refuses before anything is trained, and what it must not refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from monai.bundle import ConfigParser
+
+from monai_transfer.errors import InputError
+
+
+@pytest.fixture
+def refused(room: Any, run: Callable[..., str]) -> Callable[..., str]:
+    """The message of the input error that a run ends with."""
+
+    def refused(*configs: str, name: str = "brats_ft", **options: Any) -> str:
+        files = [room.bundle(name) / config for config in configs or ("train.json",)]
+        with pytest.raises(RuntimeError) as caught:
+            run(*files, **{"output_dir": "out"} | options)
+        cause: BaseException | None = caught.value
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        assert cause is not None, caught.value
+        assert not Path("out", "history.csv").exists()
+        return str(cause)
+
+    return refused
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("epoch", "epochs"),
+        ("learning_rates", "learning_rate"),
+        ("Strategy", "strategy"),
+        ("train#trainer#max_epoch", "train#trainer#max_epochs"),
+        ("validate#evaluators", "validate#evaluator"),
+        ("network_def#filter", "network_def#filters"),
+        ("train#handlers#2#intervals", "train#handlers#2#interval"),
+        ("inferer#roi_sizes", "inferer#roi_size"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_one_that_was_meant(
+    key: str, meant: str, refused: Callable[..., str]
+):
+    message = refused(**{key: 2})
+    assert message.startswith("options: key must be one of ")
+    assert f", got {key}. Did you mean {meant}" in message
+
+
+def test_a_key_that_resembles_nothing_is_refused_all_the_same(refused: Callable[..., str]):
+    assert refused(xyzzy=1).endswith("got xyzzy.")
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "value", "owner"),
+    [
+        ("train.json", "weights", "x.pt", "evaluate.json, inference.json"),
+        ("train.json", "train#sampler", 1, "multi_gpu_train.json"),
+        ("inference.json", "datalist", "list.json", "train.json"),
+        ("inference.json", "epochs", 3, "train.json"),
+    ],
+)
+def test_an_option_of_another_config_is_refused_not_ignored(
+    config: str, key: str, value: Any, owner: str, refused: Callable[..., str]
+):
+    message = refused(config, **{key: value})
+    assert message.startswith(f"options: {key} must be read by the config that runs")
+    assert message.endswith(f"It belongs to {owner}.")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("epochs", 0, "whole number of at least 1"),
+        ("epochs", 2.5, "whole number of at least 1"),
+        ("epochs", True, "must be a number, got True"),
+        ("cases", 0, "whole number of at least 1"),
+        ("cases", -1, "whole number of at least 1"),
+        ("cases", "null", "must not be the text 'null'. Write --cases '$None'."),
+        ("batch_size", 0, "whole number of at least 1"),
+        ("val_interval", 0, "whole number of at least 1"),
+        ("num_workers", -1, "whole number of at least 0"),
+        ("seed", -3, "whole number of at least 0"),
+        ("learning_rate", 1e30, "lie in (0, 1]"),
+        ("learning_rate", "fast", "must be a number, got 'fast'"),
+        ("learning_rate", float("nan"), "lie in (0, 1]"),
+        ("class_weight_decay", 0, "lie in (0, 1]"),
+        ("spacing_mm", 0, "lie in (0, 10]"),
+        ("spacing_mm", 11, "lie in (0, 10]"),
+        ("domain_randomisation", 3, "lie in [0, 2]"),
+        ("patch_size", 48, "must be a list, got 48"),
+        ("patch_size", [40, 48], "three multiples of 8, each at least 16"),
+        ("patch_size", [40, 48, 44], "three multiples of 8, each at least 16"),
+        ("window_size", [8, 48, 48], "three multiples of 8, each at least 16"),
+        ("amp", "false", "must not be the text 'false'. Write --amp False."),
+        ("amp", 1, "must be True or False, got 1"),
+        ("modalities", "flair", "must be a list"),
+        ("modalities", ["flair", "flair"], "list distinct names"),
+        ("picture_modality", "t3", "must be one of t1, t1c, t2, flair, got t3"),
+        ("regions", {"core": [1, 3]}, "region core must hold label values 0, 1, 2, 4 only"),
+        ("output_dir", 2024, "output_dir must be a text"),
+        ("strategy", "al", "strategy must be one of all, continue"),
+        ("strategy", {"copy": ["encoder"], "freze": []}, "field must be one of copy, freeze"),
+        ("source", "nobody", "source (or an existing path) must be one of"),
+        ("manifest", "brats2019", "brats2018"),
+    ],
+)
+def test_an_option_that_cannot_work_is_refused_before_anything_is_trained(
+    option: str, value: Any, rule: str, refused: Callable[..., str], room: Any
+):
+    given = room.training("brats_ft") | {option: value}
+    if option == "manifest":
+        del given["datalist"]
+    assert rule in refused(**given)
+    assert not Path("out").exists()
+
+
+def test_more_cases_than_there_are_is_refused_before_the_transfer(
+    refused: Callable[..., str], room: Any
+):
+    message = refused(**room.training("brats_ft") | {"cases": 4})
+    assert "cases must be 1 to 3, the size of the training pool, got 4" in message
+    assert not Path("out").exists()
+
+
+def test_every_fault_of_the_data_is_named_before_the_transfer(
+    refused: Callable[..., str], room: Any
+):
+    datalist = json.loads(room.datalist("brats_ft").read_text())
+    datalist["training"][0]["image"][0] = "missing.nii.gz"
+    datalist["validation"] = [datalist["training"][1]]
+    Path("list.json").write_text(json.dumps(datalist))
+    message = refused(**room.training("brats_ft") | {"datalist": "list.json"})
+    assert "missing.nii.gz" in message
+    assert f"{datalist['training'][1]['subject']}" in message
+    assert not Path("out").exists()
+
+
+def test_overrides_that_do_something_are_taken(room: Any, run: Callable[..., str], tmp_path: Path):
+    """New keys that something refers to, arguments that no file gives, plain mappings, tuples."""
+    Path("mine.json").write_text(
+        json.dumps({"my_rate": 0.5, "optimizer#weight_decay": "$@my_rate / 100"})
+    )
+    options = room.training("brats_ft") | {
+        "output_dir": "out",
+        "train#trainer#max_epochs": 1,
+        "train#trainer#amp": False,
+        "network_def#filters": 2,
+        "strategy": "scratch",
+        "regions": {"anything": [1, 2, 4]},
+        "patch_size": (24, 32, 24),
+        "device": "cpu",
+        "cases": "$1 + 1",
+    }
+    del options["epochs"]  # max_epochs decides, and --epochs beside it would do nothing
+    run(room.bundle("brats_ft") / "train.json", tmp_path / "mine.json", **options)
+    record = json.loads(Path("out/run.json").read_text())
+    assert record["config"]["optimizer"]["weight_decay"] == "$@my_rate / 100"
+    assert "anything" in Path("out/metrics.csv").read_text()
+    assert len(Path("out/history.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_monai_label_trains_the_bundle(
+    name: str, room: Any, run: Callable[..., str], tmp_path: Path, *, pretrained: bool
+):
+    """The overrides of its BundleTrainTask: entries of two keys, a loader put before handlers."""
+    bundle = room.bundle(name)
+    parser = ConfigParser()
+    parser.read_config(str(bundle / "configs" / "train.json"))
+    handlers = parser.get("train#handlers", [])
+    assert not [h for h in handlers if h.get("_target_") == "CheckpointLoader"]
+    if pretrained:
+        weights = str(bundle / "models" / "model.pt")
+        load = {"load_path": weights, "load_dict": {"model": "$@network"}, "strict": False}
+        handlers.insert(0, {"_target_": "CheckpointLoader", **load})
+    listed = json.loads(room.datalist(name).read_text())
+    entries = [
+        {key: stored(entry, key, room.cohort(name), tmp_path) for key in ("image", "label")}
+        for entry in listed["training"]
+    ]
+    overrides = {
+        "bundle_root": str(bundle),
+        "train#trainer#max_epochs": 1,
+        "train#dataset#data": entries[:2],
+        "validate#dataset#data": entries[2:],
+        "device": "cpu",
+        "train#handlers": handlers,
+    }
+    tiny = {"spacing_mm": 6.0, "patch_size": [24, 32, 24], "output_dir": "out"}
+    said = run(bundle / "configs" / "train.json", init_id=None, final_id=None, **overrides, **tiny)
+    assert "Data: given by the caller, 2 training, 1 validation, 0 test subjects." in said
+    assert Path("out/model.pt").exists()
+    assert "simulat" not in said.replace("simulated_", "")
+    assert not Path("cache").exists()  # no default cohort was made
+
+
+def stored(entry: dict[str, Any], key: str, cohort: Path, folder: Path) -> str:
+    """One file for each key, as MONAI Label keeps them: the modalities as a 4D image."""
+    if key == "label":
+        return str(cohort / entry["label"])
+    images = [nib.load(cohort / path) for path in entry["image"]]
+    stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
+    path = folder / f"{entry['subject']}.nii.gz"
+    nib.save(nib.Nifti1Image(stacked, images[0].affine), path)
+    return str(path)
