@@ -6,6 +6,7 @@ from monai.transforms import Flip, NormalizeIntensity
 
 from monai_transfer.errors import InputError
 from monai_transfer.transforms import StandardiseBrain, StandardiseBraind, standardise
+from monai_transfer.transforms.intensity import DARKEST
 
 
 def line(*values: float) -> np.ndarray:
@@ -31,9 +32,17 @@ def test_what_lies_beyond_the_range_is_clipped():
     np.testing.assert_allclose(with_more_room[-1], 0.5 + 9.9498744 / 40, rtol=1e-6)
 
 
+def test_the_darkest_brain_voxel_is_not_mistaken_for_background():
+    # 99 ones and one −99: z of the last is −9.95, far below the range
+    image = line(0.0, *[1.0] * 99, -99.0)
+    scaled = standardise(image, image[0] != 0).ravel()
+    assert scaled[0] == 0
+    assert scaled[-1] == DARKEST == 2**-10
+
+
 def test_it_is_monais_normalisation_of_non_zero_voxels_rescaled(phantom):
     theirs = NormalizeIntensity(nonzero=True, channel_wise=True)(torch.tensor(phantom.images))
-    expected = np.where(phantom.images != 0, (theirs.numpy() / 8 + 0.5).clip(0, 1), 0)
+    expected = np.where(phantom.images != 0, (theirs.numpy() / 8 + 0.5).clip(DARKEST, 1), 0)
     ours = standardise(phantom.images, phantom.brain)
     np.testing.assert_allclose(ours, expected, atol=2e-6)
 
