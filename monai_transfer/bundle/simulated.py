@@ -51,7 +51,8 @@ def simulated_default(
         console.print(f"No --dataset_dir: the simulated cohort of {subjects} subjects is reused.")
         return manifest, folder
     console.print(f"No --dataset_dir: simulating {subjects} subjects ({disease}) once.")
-    request = json.dumps([disease, str(folder), subjects, edge_mm, _cores()])
+    workers = max(1, min(_cores(), subjects // 8))  # each takes some seconds to start
+    request = json.dumps([disease, str(folder), subjects, edge_mm, workers])
     package = str(Path(__file__).absolute().parents[2])
     subprocess.run([sys.executable, "-c", _SIMULATE, request, package], check=True)
     return manifest, folder

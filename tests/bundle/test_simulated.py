@@ -1,0 +1,80 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monai_transfer.bundle.simulated import simulated_default
+from monai_transfer.data import find_subjects
+from monai_transfer.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MONAI_TRANSFER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def contents(folder: Path) -> dict[str, tuple[int, int]]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
+
+
+def test_a_cohort_is_simulated_once_then_reused_and_goes_on_when_incomplete(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+):
+    manifest, folder = simulated_default("ms", subjects=2, spacing_mm=8)
+    assert folder.parent == cache
+    first, second = find_subjects(manifest, folder)
+    assert capsys.readouterr().out == "No --dataset_dir: simulating 2 subjects (ms) once.\n"
+    before = contents(folder)
+    assert simulated_default("ms", subjects=2, spacing_mm=8) == (manifest, folder)
+    said = capsys.readouterr().out
+    assert said == "No --dataset_dir: the simulated cohort of 2 subjects is reused.\n"
+    assert contents(folder) == before
+    (folder / second.images[1]).unlink()
+    simulated_default("ms", subjects=2, spacing_mm=8)
+    assert "simulating 2 subjects" in capsys.readouterr().out
+    assert (folder / second.images[1]).exists()
+    kept = str(folder / first.images[0])
+    assert contents(folder)[kept] == before[kept]
+
+
+def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
+    folders = {
+        simulated_default(disease, subjects=subjects, spacing_mm=spacing)[1]
+        for disease, subjects, spacing in (
+            *(("ms", 2, 8), ("ms", 3, 8), ("ms", 2, 4), ("brats", 2, 8), ("ms", 2, None)),
+            ("ms", 2, 2.0),  # None is 2
+        )
+    }
+    assert len(folders) == 5
+
+
+@pytest.mark.parametrize(
+    ("disease", "spacing_mm", "fragment"),
+    [("stroke", 2, "must be one of brats, ms, got stroke"), ("ms", 20, "lie between 0.5 and 10")],
+)
+def test_what_cannot_be_simulated_is_refused(
+    disease: str, spacing_mm: float, fragment: str, cache: Path
+):
+    with pytest.raises(InputError, match=fragment):
+        simulated_default(disease, spacing_mm=spacing_mm)
+    assert not cache.exists()
+
+
+@pytest.mark.slow
+def test_it_works_from_a_script_without_a_main_guard(tmp_path: Path):
+    """Workers of a simulation import the main module: this one would start itself again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from monai_transfer.bundle import simulated\n"
+        "print('started', flush=True)\n"
+        "simulated._cores = lambda: 2\n"
+        "simulated.simulated_default('ms', subjects=16, spacing_mm=8)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.count("started") == 1
