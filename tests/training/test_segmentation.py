@@ -152,6 +152,24 @@ def test_with_another_spacing_they_come_back_but_for_the_border(spacing_mm, leas
     assert 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()) > least
 
 
+@pytest.mark.parametrize("threshold", [3.2, 3.8])
+def test_borders_lie_between_the_networks_voxels(threshold, entries):
+    """The logits go back, not the labels: a ramp that crosses 0 between two voxels stays one."""
+    preset = k19(spacing_mm=3.0)
+    subject = preset({k: v for k, v in entries[1].items() if k != "label"})
+    x = torch.arange(subject["image"].shape[1], dtype=torch.float32) - threshold
+    logits = torch.zeros(3, *subject["image"].shape[1:])
+    logits[1] = x[:, None, None]
+    logits[2] = -100
+    subject["pred"] = MetaTensor(logits)
+    predicted = to_original_grid(preset, LABEL_VALUES, output_dir=None)(subject)["pred"][0]
+    stored = nib.load(entries[1]["image"][0])
+    to_network = np.linalg.inv(subject["image"].affine.numpy()) @ stored.affine
+    inside = np.argwhere(stored.get_fdata() != 0)
+    index = (inside @ to_network[:3, :3].T + to_network[:3, 3])[:, 0]
+    np.testing.assert_array_equal(predicted.numpy()[tuple(inside.T)], index > threshold)
+
+
 def test_what_a_smaller_size_cut_off_is_background(entries, seer):
     predicted = segment(entries[0], seer, size=(8, 8, 8))[0].numpy()
     truth = read_label(entries[0]["label"])[0]
