@@ -35,9 +35,8 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_the_readme_s_command_trains_from_the_root_of_the_repository(
     command: Callable[..., Any], room: Any, tmp_path: Path
 ):
-    options = room.line(room.training("brats_ft"))
-    source = ("--source", str(room.bundle("ms_source")), "--output_dir", str(tmp_path / "out"))
-    done = command("bundles/brats_ft/train.json", *options, *source)
+    options = (*room.line(room.training("brats_ft")), "--output_dir", str(tmp_path / "out"))
+    done = command("bundles/brats_ft/train.json", *options)
     assert done.returncode == 0, done.stderr
     assert "Transfer: ms_source, strategy all" in done.stdout
     assert "Traceback" not in done.stderr
