@@ -11,12 +11,15 @@ from monai_transfer.metrics.table import (
     summary,
     write_csv,
 )
+from monai_transfer.metrics.thresholds import THRESHOLDS, best_threshold
 
 __all__ = [
     "EMPTY_MASKS",
     "METRICS",
     "REGIONS",
+    "THRESHOLDS",
     "best_median_worst",
+    "best_threshold",
     "format_summary",
     "metrics_frame",
     "named_regions",

@@ -15,10 +15,12 @@ class PartedNetwork(Protocol):
         parts: names of the direct children, in execution order; together they hold every
             parameter and buffer of the network.
         input_layer: dotted name of the layer that sees the image channels first.
+        output_layer: dotted name of the layer that gives the logits.
     """
 
     parts: tuple[str, ...]
     input_layer: str
+    output_layer: str
 
 
 def require_parts(network: nn.Module) -> PartedNetwork:
@@ -30,7 +32,7 @@ def require_parts(network: nn.Module) -> PartedNetwork:
     if isinstance(network, PartedNetwork):
         return network
     name = type(network).__name__
-    raise InputError(name, "network", "declare `parts` and `input_layer` to be transferred")
+    raise InputError(name, "network", "declare `parts`, `input_layer` and `output_layer`")
 
 
 def part_of(network: nn.Module, tensor_name: str) -> str:

@@ -145,6 +145,7 @@ class PathologyUNet(nn.Module):
 
     parts: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "head")
     input_layer: ClassVar[str] = "encoder.steps.0.0"
+    output_layer: ClassVar[str] = "head.output"
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from monai_transfer.training.handlers import (
 )
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
+from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.run import conclude, load_best, on_device, prepare, rank_device
 from monai_transfer.training.scoring import ScoreSubjects
@@ -37,6 +38,7 @@ __all__ = [
     "class_weights",
     "conclude",
     "console",
+    "fold_threshold",
     "has_bfloat16",
     "label_map",
     "load_best",
@@ -45,6 +47,7 @@ __all__ = [
     "rank_device",
     "save_atomically",
     "save_label_map",
+    "set_operating_point",
     "to_original_grid",
     "written_aside",
 ]

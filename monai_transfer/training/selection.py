@@ -11,7 +11,7 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
-from monai_transfer.metrics import score_regions, voxel_auc
+from monai_transfer.metrics import best_threshold, score_regions, voxel_auc
 
 
 def label_map(logits: Tensor, label_values: Sequence[int]) -> Tensor:
@@ -131,6 +131,12 @@ class LesionAUC(Metric):
         """Forget all subjects."""
         self._probabilities: list[Any] = []
         self._truths: list[Any] = []
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Show the threshold of the best Dice, and that Dice, beside the area."""
+        super().completed(engine, name)
+        threshold, dice = best_threshold(self._probabilities, self._truths)
+        engine.state.metrics.update(threshold=threshold, dice_at_threshold=dice)
 
     def update(self, output: Sequence[Mapping[str, Tensor]]) -> None:
         """Add the subjects of one batch."""

@@ -179,7 +179,13 @@ def test_lesion_auc_works_in_an_evaluator_beside_region_dice():
         additional_metrics={"mean_dice": RegionDice({"lesion": [1]}, [0, 1])},
     )
     evaluator.run()
-    assert set(evaluator.state.metrics) == {"lesion_auc", "mean_dice", "dice_lesion"}
+    assert set(evaluator.state.metrics) == {
+        "lesion_auc",
+        "threshold",
+        "dice_at_threshold",
+        "mean_dice",
+        "dice_lesion",
+    }
     assert 0 < evaluator.state.metrics["lesion_auc"] < 1
     assert 0 < evaluator.state.metrics["mean_dice"] < 1
 
