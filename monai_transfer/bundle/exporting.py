@@ -64,8 +64,9 @@ def export(bundle_dir: str | Path, weights: str | Path, *, output: str | Path) -
             network, or a run with an override that the bundle's inference would not repeat.
 
     Example:
-        >>> export("bundles/brats_ft", "runs/brats_ft/first/model.pt", output="our_tumours.zip")
-        ... # doctest: +SKIP
+        A run's weights as a bundle to send to a colleague::
+
+            export("bundles/brats_ft", "runs/brats_ft/first/model.pt", output="our_tumours.zip")
     """
     origin, target = Path(bundle_dir).resolve(), Path(output)
     if target.exists():

@@ -98,6 +98,7 @@ def test_a_small_network_learns_to_see_the_tumour(trained):
     assert validated["mean_dice"].max() > 0.3
     assert validated["lesion_auc"].max() > 0.8
     columns = ["epoch", "loss", "mean_dice", "lesion_auc", "dice_enhancing", "dice_core"]
+    columns += ["threshold", "dice_at_threshold"]
     assert set(table.columns) == set(columns)
 
 
