@@ -133,7 +133,8 @@ class PathologyUNet(nn.Module):
         Kaur 2019, section 3.2, doi:10.1007/978-3-030-33391-1_11. '4 resolution steps' is read as
         in Çiçek 2016 (three poolings; the deepest step belongs to the encoder). Padding, bias,
         leaky slope (0.01) and initialisation are not stated in the paper: PyTorch's defaults. The
-        centring is ours: with inputs in [0, 1] as they are, the same training stalls.
+        centring is ours: in one run each (12 simulated tumours, 12 epochs) validation Dice of
+        enhancing, core and whole was .67, .76, .77 with it and .67, .60, .71 without.
 
     Example:
         >>> network = PathologyUNet(4, 4)
