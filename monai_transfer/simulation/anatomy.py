@@ -123,14 +123,14 @@ def _individualise(
     """Sharpen the averaged maps and give them a subject's own folds."""
 
     def fold(spread: float) -> Array:
-        field = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=5.0)[brain]
+        field = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=4.0)[brain]
         gain: Array = np.clip(1.0 + np.float32(spread) * field, 0.2, None)
         return gain
 
-    white = _sharpen(_WM_GAIN * wm * fold(0.15), gm, 3)
+    white = _sharpen(_WM_GAIN * wm * fold(0.25), gm, 4)
     solid = gm + wm
     gain = np.float32(rng.uniform(*_CSF_GAIN))
-    fluid = _sharpen(gain * np.clip(1.0 - solid, 0.0, 1.0) * fold(0.3), solid, 4)
+    fluid = _sharpen(gain * np.clip(1.0 - solid, 0.0, 1.0) * fold(0.45), solid, 5)
     white *= 1.0 - fluid
     return 1.0 - fluid - white, white, fluid
 

@@ -56,7 +56,7 @@ _LIBRARY = (
         1.5,
         t1=_CUBE(tr_ms=1900, te_ms=4, ti_ms=900, noise_fraction=0.035),
         t2=_THREE(tr_ms=4500, te_ms=85),
-        flair=_CUBE(tr_ms=6000, te_ms=105, ti_ms=2110, noise_fraction=0.05),
+        flair=_CUBE(tr_ms=7500, te_ms=105, ti_ms=2290, noise_fraction=0.05),
     ),
     # After the open multiple-sclerosis set (Lesjak 2018): inversion-recovery T1 and T2 of 3.3 mm,
     # volume FLAIR. Inversion and echo times are the effective ones that give its contrast.
@@ -65,14 +65,14 @@ _LIBRARY = (
         3.0,
         t1=_thick(3.3, 0.0)(tr_ms=2000, te_ms=12, ti_ms=980, noise_fraction=0.03),
         t2=_thick(3.3, 0.0)(tr_ms=6000, te_ms=100, noise_fraction=0.045),
-        flair=_CUBE(tr_ms=5000, te_ms=115, ti_ms=1910, noise_fraction=0.045),
+        flair=_CUBE(tr_ms=6700, te_ms=115, ti_ms=2180, noise_fraction=0.045),
     ),
     _protocol(
         "3T-volume",
         3.0,
         t1=_CUBE(tr_ms=2100, te_ms=3, ti_ms=1020, noise_fraction=0.03),
         t2=_CUBE(tr_ms=5500, te_ms=98, noise_fraction=0.045),
-        flair=_CUBE(tr_ms=6000, te_ms=115, ti_ms=2130, noise_fraction=0.045),
+        flair=_CUBE(tr_ms=7500, te_ms=115, ti_ms=2310, noise_fraction=0.045),
     ),
     # Common in the glioma centres: spin-echo T1 before, inversion-prepared volume after.
     _protocol(

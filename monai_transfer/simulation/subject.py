@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from monai_transfer.simulation.pathology import Labels, Pathology
 from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
+
+_Texture: TypeAlias = tuple[Array, Array]
 
 DISEASES = ("ms", "brats")
 """The cohorts that can be simulated."""
@@ -185,7 +188,7 @@ def _scan(
 
 def _ideal(
     mixture: Mixture,
-    textures: Mapping[str, Array],
+    textures: Mapping[str, _Texture],
     *,
     see: Callable[[Tissue], float],
     tissues: Mapping[str, Tissue],
@@ -194,14 +197,16 @@ def _ideal(
     total = np.zeros_like(mixture.fractions["wm"])
     for name, fraction in mixture.fractions.items():
         own = tissues[name]
-        level, varied = see(own), see(own.scaled(1.0 + own.texture))
-        texture = textures.get(name, textures["other"])
-        total += fraction * (np.float32(level) + np.float32(varied - level) * texture)
+        level = np.float32(see(own))
+        wetter = np.float32(see(own.scaled(1.0 + own.texture))) - level
+        slower = np.float32(see(own.decaying(1.0 + own.t2_texture))) - level
+        water, decay = textures.get(name, textures["other"])
+        total += fraction * (level + wetter * water + slower * decay)
     return total
 
 
-def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Array]:
-    """How far tissue parameters are off nominal, in units of a tissue's texture, per voxel."""
+def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, _Texture]:
+    """How far water (T1 and T2) and T2 alone are off nominal, in units of a tissue's texture."""
     shape, spacing = anatomy.grid.shape, anatomy.grid.spacing_mm
 
     def mixed(*scales: tuple[float, float]) -> Array:
@@ -214,10 +219,12 @@ def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Array]:
     # The ependymal rim of FLAIR: white matter along the ventricles holds more free water.
     near = anatomy.ventricle_mm[anatomy.brain]
     rim = float(rng.uniform(1.0, 3.5)) * np.exp(-near / np.float32(rng.uniform(1.0, 2.5)))
-    limbic = np.float32(rng.uniform(0.4, 1.4)) * anatomy.structures["limbic"][anatomy.brain]
+    # Limbic cortex holds less myelin and iron: T2 alone is longer, or T1 would undo it on FLAIR.
+    limbic = np.float32(rng.uniform(0.5, 2.0)) * anatomy.structures["limbic"][anatomy.brain]
+    decay = mixed((18.0, 0.7), (5.0, 0.7))
     return {
-        "wm": mixed((25.0, 0.7), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32),
-        "gm": mixed((20.0, 0.6), (5.0, 0.8)) + limbic,
-        "csf": mixed((12.0, 0.7), (4.0, 0.7)),
-        "other": mixed((9.0, 0.7), (3.0, 0.7)),
+        "wm": (mixed((25.0, 0.7), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32), decay),
+        "gm": (mixed((20.0, 0.6), (5.0, 0.8)), decay + limbic),
+        "csf": (mixed((12.0, 0.7), (4.0, 0.7)), decay),
+        "other": (mixed((9.0, 0.7), (3.0, 0.7)), decay),
     }

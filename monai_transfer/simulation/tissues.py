@@ -7,10 +7,11 @@ the texture within a lesion cover the rest.
 Sources (of the rows below):
 
 - white and grey matter and cerebrospinal fluid at 1.5 T: T1 656, 1188, 4070 ms, Rooney et al.,
-  Magn Reson Med 2007;57:308; T2 72 and 95 ms, Stanisz et al., Magn Reson Med 2005;54:507.
+  Magn Reson Med 2007;57:308; T2 72 and 95 ms, Stanisz et al., Magn Reson Med 2005;54:507 (±8;
+  93 here, which gives the contrast of real T2 images).
 - white and grey matter at 3 T: T1 832, 1331 ms, T2 80 ms (white), Wansapura et al., J Magn
-  Reson Imaging 1999;9:531; T2 of grey matter 99 ms, Stanisz 2005;
-  cerebrospinal fluid: T1 4163 ms, Lin et al., ISMRM 2001.
+  Reson Imaging 1999;9:531; T2 of grey matter 99 ms, Stanisz 2005
+  (±7; 96 here); cerebrospinal fluid: T1 4163 ms, Lin et al., ISMRM 2001.
 - T2 of fluid is taken as 2000 ms at both fields: any value in the published 1.5–2.5 s gives the
   same contrast.
 - Water content (proton density relative to fluid): Whittall et al., Magn Reson Med 1997;37:34
@@ -42,7 +43,8 @@ class Tissue:
         t1_ms, t2_ms: relaxation times.
         pd: proton density relative to cerebrospinal fluid.
         gadolinium_mmol: concentration per litre some minutes after a standard dose.
-        texture: relative standard deviation of T1 and T2 within the tissue.
+        texture: relative standard deviation of T1 and T2, together, within the tissue.
+        t2_texture: that of T2 on its own, from iron and myelin more than from water.
         flow_void: part of the signal that flow takes away before contrast agent.
     """
 
@@ -51,6 +53,7 @@ class Tissue:
     pd: float
     gadolinium_mmol: float = 0.0
     texture: float = 0.0
+    t2_texture: float = 0.0
     flow_void: float = 0.0
 
     def scaled(self, factor: float) -> "Tissue":
@@ -60,6 +63,10 @@ class Tissue:
         """
         pd = min(1.0, self.pd * (1.0 + (factor - 1.0) / 3.0))
         return replace(self, t1_ms=self.t1_ms * factor, t2_ms=self.t2_ms * factor, pd=pd)
+
+    def decaying(self, factor: float) -> "Tissue":
+        """This tissue with a longer (> 1) or shorter T2 alone."""
+        return replace(self, t2_ms=self.t2_ms * factor)
 
     def drawn(self, rng: np.random.Generator) -> "Tissue":
         """The tissue as one patient has it: T1 off by 8 % (SD), T2 by 5, water content by 2.
@@ -80,22 +87,22 @@ RELAXIVITY: Mapping[float, tuple[float, float]] = MappingProxyType(
 )
 """r1 and r2 in 1/(s mM) by field strength in tesla."""
 
-#                  T1 1.5 T, 3 T   T2 1.5 T, 3 T    PD  Gd mmol texture flow void
+#                  T1 1.5 T, 3 T   T2 1.5 T, 3 T    PD  Gd mmol texture T2's own flow void
 _ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "wm": (656, 832, 72, 80, 0.71, 0.010, 0.06),
-        "gm": (1188, 1331, 95, 99, 0.82, 0.030, 0.13),
-        "csf": (4070, 4163, 2000, 2000, 1.00, 0.000, 0.08),
-        "iron": (950, 1080, 68, 70, 0.78, 0.020, 0.04),
-        "choroid": (1700, 1900, 140, 140, 0.90, 0.400, 0.10),
-        "vein": (1441, 1932, 290, 275, 0.90, 3.000, 0.10, 0.5),
-        "plaque": (1150, 1400, 128, 148, 0.85, 0.010, 0.15),
-        "black_hole": (1700, 1850, 190, 210, 0.91, 0.005, 0.18),
-        "active_plaque": (1200, 1450, 130, 150, 0.84, 0.250, 0.10),
-        "oedema": (1200, 1400, 124, 150, 0.85, 0.015, 0.10),
-        "tumour": (1350, 1600, 130, 155, 0.86, 0.020, 0.12),
-        "enhancing": (1250, 1500, 115, 135, 0.85, 0.320, 0.12),
-        "necrosis": (2200, 2500, 230, 230, 0.94, 0.020, 0.12),
+        "wm": (656, 832, 72, 80, 0.71, 0.010, 0.06, 0.00),
+        "gm": (1188, 1331, 93, 96, 0.82, 0.030, 0.13, 0.10),
+        "csf": (4070, 4163, 2000, 2000, 1.00, 0.000, 0.08, 0.00),
+        "iron": (950, 1080, 68, 70, 0.78, 0.020, 0.04, 0.04),
+        "choroid": (1700, 1900, 140, 140, 0.90, 0.400, 0.10, 0.10),
+        "vein": (1441, 1932, 290, 275, 0.90, 3.000, 0.10, 0.00, 0.5),
+        "plaque": (1150, 1400, 128, 148, 0.85, 0.010, 0.18, 0.12),
+        "black_hole": (1700, 1850, 190, 210, 0.91, 0.005, 0.20, 0.15),
+        "active_plaque": (1200, 1450, 130, 150, 0.84, 0.250, 0.12, 0.12),
+        "oedema": (1200, 1400, 124, 150, 0.85, 0.015, 0.10, 0.05),
+        "tumour": (1350, 1600, 130, 155, 0.86, 0.020, 0.12, 0.05),
+        "enhancing": (1250, 1500, 115, 135, 0.85, 0.320, 0.12, 0.05),
+        "necrosis": (2200, 2500, 230, 230, 0.94, 0.020, 0.12, 0.10),
     }
 )
 

@@ -63,7 +63,7 @@ def test_necrosis_lies_in_the_rim_and_the_rim_in_oedema_or_core(high: list[Case]
         skin = core & ~ndimage.binary_erosion(core)
         assert (tumour.label[skin] == ENHANCING).mean() > 0.6
     assert min(closed) > 0.75  # where it is open, it borders on fluid
-    assert np.mean(closed) > 0.9
+    assert np.mean(closed) > 0.85
 
 
 def test_oedema_surrounds_the_core_and_is_one_piece_with_it(high: list[Case]) -> None:
