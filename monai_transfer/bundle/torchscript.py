@@ -3,6 +3,8 @@
 import zipfile
 from pathlib import Path
 
+from monai_transfer._files import written_aside
+
 
 def without_debug_records(path: str | Path) -> None:
     """Rewrite a TorchScript file without its debug records, in place.
@@ -14,11 +16,13 @@ def without_debug_records(path: str | Path) -> None:
         path: as written by ``torch.jit.save``.
     """
     target = Path(path)
-    aside = target.with_name(f".{target.name}")
-    with zipfile.ZipFile(target) as old, zipfile.ZipFile(aside, "w") as new:
+    with (
+        written_aside(target) as aside,
+        zipfile.ZipFile(target) as old,
+        zipfile.ZipFile(aside, "w") as new,
+    ):
         for record in old.infolist():
             if not record.filename.endswith(".debug_pkl"):
                 fresh = zipfile.ZipInfo(record.filename)
                 fresh.compress_type = record.compress_type
                 new.writestr(fresh, old.read(record))
-    aside.replace(target)

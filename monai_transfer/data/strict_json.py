@@ -1,6 +1,5 @@
 """JSON read so that nothing in it is lost silently, and written so that no half file is left."""
 
-import contextlib
 import json
 import math
 import os
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from monai_transfer._files import written_aside
 from monai_transfer.errors import InputError
 
 
@@ -81,17 +81,10 @@ def write_json(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None
     """
     path = Path(path)
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        with written_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8")
     except OSError as fault:
-        with contextlib.suppress(OSError):
-            aside.unlink()
         raise InputError(
             path.name,
             "folder",

@@ -14,6 +14,7 @@ from typing import Final
 import pandas as pd
 from rich.table import Table
 
+from monai_transfer._files import written_aside
 from monai_transfer.errors import InputError
 
 KEYS: Final = ("subject", "group", "region")
@@ -74,13 +75,8 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         The path.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with written_aside(target) as aside:
         frame.to_csv(aside, index=False, na_rep=UNDEFINED, lineterminator="\n")
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
     return target
 
 

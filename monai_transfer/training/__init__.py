@@ -1,6 +1,6 @@
 """Training: loss, inferer, selection, handlers, scoring and the record of a run."""
 
-from monai_transfer.training.files import save_atomically, written_aside
+from monai_transfer.training.files import save_atomically
 from monai_transfer.training.handlers import (
     BestWeights,
     EngineProgress,
@@ -49,5 +49,4 @@ __all__ = [
     "save_label_map",
     "set_operating_point",
     "to_original_grid",
-    "written_aside",
 ]

@@ -21,8 +21,9 @@ from rich.progress import (
 )
 from torch import nn
 
+from monai_transfer._files import written_aside
 from monai_transfer.errors import InputError
-from monai_transfer.training.files import save_atomically, written_aside
+from monai_transfer.training.files import save_atomically
 from monai_transfer.training.losses import loss_of
 
 console = Console()

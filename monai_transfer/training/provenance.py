@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from monai_transfer import __version__
-from monai_transfer.training.files import written_aside
+from monai_transfer._files import written_aside
 from monai_transfer.transfer import Adaptation
 
 _PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "nibabel", "nilearn")

@@ -8,8 +8,8 @@ import torch
 from rich.markup import escape
 from torch import nn
 
+from monai_transfer._files import written_aside
 from monai_transfer.errors import InputError
-from monai_transfer.training.files import written_aside
 from monai_transfer.training.handlers import History, console
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord

@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.transforms import Compose, Invertd, MapTransform
 from numpy.typing import NDArray
 
-from monai_transfer.training.files import written_aside
+from monai_transfer._files import written_aside
 from monai_transfer.training.selection import label_map
 
 

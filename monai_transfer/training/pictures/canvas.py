@@ -8,6 +8,8 @@ from typing import Any, Final
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from monai_transfer._files import written_aside
+
 # Okabe and Ito's palette, distinct under every common colour blindness
 BLACK: Final = "#000000"
 BLUE: Final = "#0072B2"
@@ -56,11 +58,6 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         The path.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with written_aside(target) as aside:
         figure.savefig(aside, format=target.suffix.lstrip(".") or "png")
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
     return target
