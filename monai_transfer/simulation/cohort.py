@@ -25,7 +25,7 @@ from monai_transfer.errors import InputError
 from monai_transfer.simulation.layout import subject_files, subject_folder, write_subject
 from monai_transfer.simulation.subject import check_request, simulate_subject
 
-REVISION = 9
+REVISION = 10
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
 
 RECORD = "simulation.json"

@@ -19,7 +19,7 @@ _COUNTS = (18, 34, 85, 121, 419)
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SMALLEST_MM3 = 5.0  # smaller ones come about by partial volume
 _LARGEST_MM3 = 1500.0  # larger ones are the confluent component
-_TISSUES = ("plaque", "black_hole", "active_plaque")
+_TISSUES = ("faint_plaque", "plaque", "black_hole", "active_plaque")
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def draw_ms(rng: np.random.Generator, anatomy: Anatomy) -> Pathology:
         anatomy: the brain they lie in.
 
     Returns:
-        Plaques, black holes and active plaques as fractions; label 1 where lesion fills more than
-        half of a voxel.
+        Plaques, from faint to black holes, and active ones as fractions; label 1 where lesion
+        fills more than half of a voxel.
     """
     burden = draw_burden(rng)
     canvas = _Canvas(rng, anatomy)
@@ -102,6 +102,16 @@ def _draw_centres(rng: np.random.Generator, anatomy: Anatomy, count: int) -> npt
     return centres
 
 
+def _stages(destruction: Array | np.float32) -> tuple[Array, Array, Array]:
+    """Shares of faint plaque, plaque and black hole, from destruction 0 (faint) to 1 (hole).
+
+    Only what T1 shows differs much: faint plaques are bright on FLAIR and hardly dark on T1.
+    """
+    faint = np.clip(1.0 - 2.0 * destruction, 0.0, 1.0).astype(np.float32)
+    hole = np.clip(2.0 * destruction - 1.0, 0.0, 0.95).astype(np.float32)
+    return faint, 1.0 - faint - hole, hole
+
+
 class _Canvas:
     """Lesion fraction under construction, with the share of its tissues."""
 
@@ -113,7 +123,7 @@ class _Canvas:
         self._inside = np.zeros(shape, np.float32)
         self._parts = {name: np.zeros(shape, np.float32) for name in _TISSUES}
         self._severity = float(rng.uniform(0.9, 1.0))
-        self._destruction = float(rng.beta(1.5, 2.5))  # share of black holes in this patient
+        self._destruction = float(rng.beta(2.0, 2.2))  # this patient's mean, see _stages
 
     def paint_confluent(self, volume_mm3: float) -> None:
         """Line the ventricles, thickest where a smooth field says so, with a soft outer edge."""
@@ -126,12 +136,11 @@ class _Canvas:
         if not np.isfinite(limit):
             return
         inside = soft_step(depth - np.float32(limit), max(2.0, spacing))
-        hole = self._destruction + 0.25 * self._broad[near] + 0.2 * self._rough[near]
-        hole = np.clip(hole, 0.0, 0.95)
+        destruction = self._destruction + 0.25 * self._broad[near] + 0.15 * self._rough[near]
         self._inside[near] = inside
         strength = inside * np.float32(self._severity)
-        self._parts["plaque"][near] = strength * (1.0 - hole)
-        self._parts["black_hole"][near] = strength * hole
+        for name, share in zip(_TISSUES[:3], _stages(destruction), strict=True):
+            self._parts[name][near] = strength * share
 
     def paint(self, size_mm3: float, centre: npt.NDArray[np.intp], *, active: bool) -> None:
         """One lesion: a randomly oriented ellipsoid with a rough outline."""
@@ -157,12 +166,12 @@ class _Canvas:
     def _blend(self, patch: tuple[slice, ...], inside: Array, *, active: bool) -> None:
         rng = self._rng
         strength = self._severity * float(rng.uniform(0.8, 1.2))
-        hole = float(np.clip(rng.normal(self._destruction, 0.3), 0.0, 0.95))
-        shares = (0.0, 0.0, 1.0) if active else (1.0 - hole, hole, 0.0)
+        destruction = np.float32(rng.normal(self._destruction, 0.3))
+        shares = (0.0, 0.0, 0.0, 1.0) if active else (*_stages(destruction), 0.0)
         fresh = inside * min(strength, 1.0)
         kept = 1.0 - inside
         for share, part in zip(shares, self._parts.values(), strict=True):
-            part[patch] = part[patch] * kept + fresh * np.float32(share)
+            part[patch] = part[patch] * kept + fresh * share
         np.maximum(self._inside[patch], inside, out=self._inside[patch])
 
     def finish(self) -> Pathology:

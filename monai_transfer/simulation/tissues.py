@@ -18,8 +18,9 @@ Sources (of the rows below):
   (white .71, grey .82).
 - Blood, 3 T: Stanisz 2005 (T1 1932, T2 275 ms; 1441 and 290 ms at 1.5 T), of which
   half flows out of the slice before contrast agent (ours).
-- Multiple-sclerosis plaques: T1 from near normal to about 2 s in black holes, T2 up to twice that
-  of white matter: Larsson et al., Magn Reson Med 1988;7:43; Vrenken et al., Radiology 2006;240:811.
+- Multiple-sclerosis plaques, faint ones to black holes: T1 from near normal to about 2 s, T2
+  up to twice that of white matter: Larsson et al., Magn Reson Med 1988;7:43; Vrenken et al.,
+  Radiology 2006;240:811.
 - Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology
   1988;169:779; contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al.,
   J Magn Reson Imaging 2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
@@ -96,6 +97,7 @@ _ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "iron": (950, 1080, 68, 70, 0.78, 0.020, 0.04, 0.04),
         "choroid": (1700, 1900, 140, 140, 0.90, 0.400, 0.10, 0.10),
         "vein": (1441, 1932, 290, 275, 0.90, 3.000, 0.10, 0.00, 0.5),
+        "faint_plaque": (820, 1000, 100, 112, 0.79, 0.010, 0.10, 0.10),
         "plaque": (1150, 1400, 128, 148, 0.85, 0.010, 0.18, 0.12),
         "black_hole": (1700, 1850, 190, 210, 0.91, 0.005, 0.20, 0.15),
         "active_plaque": (1200, 1450, 130, 150, 0.84, 0.250, 0.12, 0.12),
