@@ -102,7 +102,7 @@ def _draw_centres(rng: np.random.Generator, anatomy: Anatomy, count: int) -> npt
     return centres
 
 
-def _stages(destruction: Array | np.float32) -> tuple[Array, Array, Array]:
+def _stages(destruction: Array) -> tuple[Array, Array, Array]:
     """Shares of faint plaque, plaque and black hole, from destruction 0 (faint) to 1 (hole).
 
     Only what T1 shows differs much: faint plaques are bright on FLAIR and hardly dark on T1.
@@ -166,8 +166,9 @@ class _Canvas:
     def _blend(self, patch: tuple[slice, ...], inside: Array, *, active: bool) -> None:
         rng = self._rng
         strength = self._severity * float(rng.uniform(0.8, 1.2))
-        destruction = np.float32(rng.normal(self._destruction, 0.3))
-        shares = (0.0, 0.0, 0.0, 1.0) if active else (*_stages(destruction), 0.0)
+        destruction = np.full(1, rng.normal(self._destruction, 0.3), np.float32)
+        none, whole = np.zeros(1, np.float32), np.ones(1, np.float32)
+        shares = (none, none, none, whole) if active else (*_stages(destruction), none)
         fresh = inside * min(strength, 1.0)
         kept = 1.0 - inside
         for share, part in zip(shares, self._parts.values(), strict=True):

@@ -79,7 +79,7 @@ def test_lesions_crowd_around_the_ventricles(patients: list[Pathology], brain: A
 
 def test_tissue_fractions_never_exceed_the_voxel(patients: list[Pathology]) -> None:
     for patient in patients:
-        assert set(patient.fractions) == {"plaque", "black_hole", "active_plaque"}
+        assert set(patient.fractions) == {"faint_plaque", "plaque", "black_hole", "active_plaque"}
         total = np.sum(list(patient.fractions.values()), axis=0)
         assert total.min() >= 0.0
         assert total.max() <= 1.0 + 1e-5

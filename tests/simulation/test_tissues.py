@@ -1,9 +1,13 @@
 """Tissue records."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from monai_transfer.errors import InputError
+from monai_transfer.simulation.protocols import PROTOCOLS
+from monai_transfer.simulation.scanner import signal
 from monai_transfer.simulation.tissues import TISSUES, tissue
 
 
@@ -22,6 +26,21 @@ def test_t1_grows_with_the_field_and_exceeds_t2(name: str) -> None:
     low, high = tissue(name, 1.5), tissue(name, 3.0)
     assert low.t1_ms < high.t1_ms
     assert high.t2_ms < high.t1_ms
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"), [("faint_plaque", 0.85, 1.0), ("plaque", 0.5, 0.8)]
+)
+def test_faint_plaques_are_bright_on_flair_and_hardly_dark_on_t1(
+    name: str, low: float, high: float
+) -> None:
+    def contrast(modality: str) -> float:
+        scanner = PROTOCOLS["3T-volume"]
+        see = partial(signal, sequence=scanner.sequences[modality], field_tesla=3.0)
+        return see(tissue(name, 3.0)) / see(tissue("wm", 3.0))
+
+    assert low < contrast("t1") < high
+    assert contrast("flair") > 1.3
 
 
 def test_more_free_water_lengthens_the_times() -> None:
