@@ -214,8 +214,8 @@ def all_oblique(cohort):
     affine = np.eye(4)
     affine[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     affine[2, 2] = 5.5
-    for token in ("t1", "t1ce", "t2", "flair"):
-        cohort.write(token, cohort.image(), affine=affine)
+    for seed, token in enumerate(("t1", "t1ce", "t2", "flair")):
+        cohort.write(token, cohort.image(seed), affine=affine)
     cohort.write("seg", cohort.label(), affine=affine)
 
 
