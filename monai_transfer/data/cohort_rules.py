@@ -8,7 +8,7 @@ from monai_transfer.data.entries import Entry
 from monai_transfer.data.entry_files import files_of
 from monai_transfer.data.faults import Fault, fault
 from monai_transfer.data.measured import Measured
-from monai_transfer.data.swaps import histogram_shape, swapped_modalities
+from monai_transfer.data.swaps import Look, look, swapped_modalities
 
 _NAMED = 5
 
@@ -50,7 +50,7 @@ class CohortRules:
         self._labelled = 0
         self._training: Counter[float] | None = None
         self._texts: dict[str, list[str]] = {}
-        self._shapes: dict[str, list[tuple[float, ...]]] = {}
+        self._looks: dict[str, Look] = {}
 
     def add(self, entry: Entry, measured: Sequence[Measured]) -> None:
         """Count a subject in.
@@ -66,15 +66,14 @@ class CohortRules:
             if one.label is not None:
                 self._add_label(entry, one.label.counts, empty=not one.label.digest)
         self._repeats += self._repeated(entry, files, measured)
-        shapes = [histogram_shape(channel) for one in measured for channel in one.channels]
-        known = [shape for shape in shapes if shape is not None]
-        if len(known) == len(shapes) == len(self._modalities) > 1:
-            self._shapes[entry.subject] = known
+        channels = [channel for one in measured for channel in one.channels]
+        if len(channels) == len(self._modalities) > 1 and (mine := look(channels)) is not None:
+            self._looks[entry.subject] = mine
 
     def faults(self) -> Iterator[Fault]:
         """What is wrong between the subjects."""
         yield from self._repeats
-        for subject, one, other in swapped_modalities(self._shapes):
+        for subject, one, other in swapped_modalities(self._looks):
             names = [self._modalities[index] for index in (one, other)]
             value = f"{names[0]} like {names[1]}, and {names[1]} like {names[0]}"
             yield fault("G607", subject=subject, file="image", value=value)
@@ -82,8 +81,8 @@ class CohortRules:
             value = f"none in {len(self._empty)} of {self._labelled}: {_some(self._empty)}"
             yield fault("G503", subject="datalist", file="labels", value=value)
         if self._training is not None:
-            for value in sorted(self._labels - {0} - set(self._training)):
-                yield fault("G504", subject="datalist", file=f"label {value}", value="in none")
+            for label in sorted(self._labels - {0} - set(self._training)):
+                yield fault("G504", subject="datalist", file=f"label {label}", value="it in none")
         for name, files in self._texts.items():
             value = f"one in {len(files)} files: {_some(files)}"
             yield fault("G701", subject="datalist", file=f"header field {name}", value=value)

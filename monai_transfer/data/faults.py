@@ -71,7 +71,7 @@ RULES: dict[str, Rule] = {
         "Find out which is right, and write it as both: software differs in which it takes.",
     ),
     "G306": Rule(
-        "have a qform, an sform and a pixdim that agree within 0.1 mm",
+        "have a qform, an sform and a pixdim that agree, within 0.1 mm and 1 %",
         "Write the sform, which is what counts here, as all of them.",
         "warning",
     ),

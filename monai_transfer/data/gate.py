@@ -65,7 +65,7 @@ def check_datalist(
     with ExitStack() as stack:
         cache = None if cache_dir is None else RecordCache(Path(cache_dir), root)
         if cache is not None:
-            stack.enter_context(cache)
+            stack.callback(cache.close)
         pool = stack.enter_context(ThreadPoolExecutor(workers or os.cpu_count()))
         results = pool.map(partial(_read_files, reader=Reader(root, cache)), entries)
         for done, (entry, readings) in enumerate(zip(entries, results, strict=True), start=1):

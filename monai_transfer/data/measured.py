@@ -1,4 +1,4 @@
-"""What the rules need to know of a file, in some hundred bytes: it is read once, and then forgotten.
+"""What the rules need to know of a file, in some hundred bytes: it is read once, and forgotten.
 
 The rules look at these measurements only, never at voxels, so that a cohort of any size is checked
 in the same memory, and so that measurements can be kept for the next time.
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_transfer.data.byte_stream import ScanError
+from monai_transfer.data.glance import glance, packed
 from monai_transfer.data.header import Placement
 from monai_transfer.data.nifti import Scan, read_scan
 
@@ -39,12 +40,14 @@ class Channel:
             too few.
         digest: of the sample, the same for the same picture in any number type; empty for a mask or
             another picture of a few values, which many may share.
+        glance: see :mod:`monai_transfer.data.glance`; empty likewise.
     """
 
     low: float
     high: float
     quantiles: tuple[float, ...] = ()
     digest: str = ""
+    glance: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,8 +145,8 @@ def _content(scan: Scan) -> str:
     """Digest of what a reader gets. The checksum is cheap; the sample makes up for its 32 bits."""
     digest = hashlib.blake2b(digest_size=16)
     stored = (scan.shape, scan.placement.affine, scan.slope, scan.intercept, scan.voxels.dtype.str)
-    digest.update(repr((stored, zlib.crc32(scan.voxels))).encode())
-    digest.update(np.ascontiguousarray(_sample(scan.voxels)))
+    digest.update(repr((stored, zlib.crc32(scan.voxels.data))).encode())
+    digest.update(_sample(scan.voxels).tobytes())
     return digest.hexdigest()
 
 
@@ -178,7 +181,10 @@ def _channel(scan: Scan, voxels: NDArray[np.number]) -> Channel:
     if np.unique(inside).size < _FEWEST:
         return Channel(low, high, quantiles)
     digest = hashlib.blake2b(repr(scan.shape[:3]).encode() + sample.tobytes(), digest_size=16)
-    return Channel(low, high, quantiles, digest.hexdigest())
+    if len(scan.shape) < 3:
+        return Channel(low, high, quantiles, digest.hexdigest())
+    ranks = packed(scan.values(voxels[glance(scan.shape[:3])]))
+    return Channel(low, high, quantiles, digest.hexdigest(), ranks)
 
 
 def _sample(voxels: NDArray[np.number]) -> NDArray[np.number]:

@@ -1,4 +1,4 @@
-"""NIfTI files read to their very end: checksum, exact size, voxels in the type they are stored in."""
+"""NIfTI files read to their very end: checksum, exact size, voxels in the type they are stored."""
 
 import os
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ def _read_voxels(stream: ByteStream, header: Header) -> NDArray[np.number]:
         raise ScanError("G206", f"{expected} bytes of voxels, by its header")
     # memory is given by the system as it is written to: a header that lies takes none
     buffer = np.empty(expected, np.uint8)
-    got = stream.fill(memoryview(buffer))
+    got = stream.fill(buffer.data)
     got += stream.drain()
     if got != expected:
         raise ScanError("G205", f"{got} bytes of voxels where {expected} are declared")

@@ -16,6 +16,7 @@ ROUNDING_MM = 2e-5
 """Per voxel: how headers round a direction; over a whole image it adds up to some hundredths."""
 
 _FORMS_TOLERANCE_MM = 0.1
+_SIZE_TOLERANCE = 0.01
 _SPACING_MM = (0.01, 100.0)
 _ORIGIN_MM = 1e4
 _SAME_WAY = 0.7  # cosine of 45°
@@ -79,18 +80,18 @@ def _contradictions(
     if not place.has_sform:
         return
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if not np.abs(np.array(place.pixdim) / spacing - 1).max() <= _FORMS_TOLERANCE_MM / 10:
-        yield "G306", f"a pixdim of {_sizes(place.pixdim)} and an sform of {_sizes(spacing)} mm"
-    if place.qform is None:
-        return
-    qform = np.array(place.qform)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        other = qform[:3, :3] / np.linalg.norm(qform[:3, :3], axis=0)
-        cosines = (other * affine[:3, :3] / spacing).sum(axis=0)
-        away = _apart_mm(qform, affine, shape[:3])
+    cosines, away = np.ones(3), 0.0
+    if place.qform is not None:
+        qform = np.array(place.qform)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            other = qform[:3, :3] / np.linalg.norm(qform[:3, :3], axis=0)
+            cosines = (other * affine[:3, :3] / spacing).sum(axis=0)
+            away = _apart_mm(qform, affine, shape[:3])
     if not cosines.min() > _SAME_WAY:
         turned = ", ".join("xyz"[axis] for axis in range(3) if not cosines[axis] > _SAME_WAY)
         yield "G305", f"another direction of {turned}"
+    elif not np.abs(np.array(place.pixdim) / spacing - 1).max() <= _SIZE_TOLERANCE:
+        yield "G306", f"a pixdim of {_sizes(place.pixdim)} and an sform of {_sizes(spacing)} mm"
     elif not away <= _FORMS_TOLERANCE_MM:
         yield "G306", f"corners up to {away:.4g} mm apart by qform and sform"
 

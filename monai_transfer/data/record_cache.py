@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import nibabel as nib
@@ -74,15 +73,8 @@ class RecordCache:
             if len(self._unwritten) >= _WRITTEN_TOGETHER:
                 self._write()
 
-    def __enter__(self) -> "RecordCache":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Write what is left."""
         with self._lock:
             self._write()
             if self._database is not None:
