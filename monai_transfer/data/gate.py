@@ -1,8 +1,9 @@
 """The gate: every rule on every subject of a datalist, all faults in one pass."""
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,9 @@ from monai_transfer.data.faults import Fault, all_at_once, fault
 from monai_transfer.data.reading import Reader, Reading
 from monai_transfer.data.record_cache import RecordCache
 from monai_transfer.errors import InputError
+
+_AHEAD = 64
+"""Subjects that are read before the first of them is judged."""
 
 
 def check_datalist(
@@ -67,7 +71,7 @@ def check_datalist(
         if cache is not None:
             stack.callback(cache.close)
         pool = stack.enter_context(ThreadPoolExecutor(workers or os.cpu_count()))
-        results = pool.map(partial(_read_files, reader=Reader(root, cache)), entries)
+        results = _in_order(pool, partial(_read_files, reader=Reader(root, cache)), entries)
         for done, (entry, readings) in enumerate(zip(entries, results, strict=True), start=1):
             measured = [reading.measured for reading in readings]
             faults += _changed(entry, readings)
@@ -117,6 +121,19 @@ def require_clean(
     if errors:
         raise all_at_once(where, "data", errors)
     return faults
+
+
+def _in_order(
+    pool: Executor, read: Callable[[Entry], list[Reading]], entries: Sequence[Entry]
+) -> Iterator[list[Reading]]:
+    """``pool.map`` that runs a little ahead only, so that what is not yet judged stays little."""
+    waiting: deque[Future[list[Reading]]] = deque()
+    for entry in entries:
+        waiting.append(pool.submit(read, entry))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _read_files(entry: Entry, reader: Reader) -> list[Reading]:

@@ -39,9 +39,9 @@ def packed(values: NDArray[np.float32]) -> str:
         _, which, times = np.unique(values[inside], return_inverse=True, return_counts=True)
         rank = times.cumsum() - (times - 1) / 2  # of equal values, the middle one
         ranks[inside] = np.ceil(255 * rank[which] / which.size)
-    return base64.b85encode(zlib.compress(ranks.tobytes(), 1)).decode()
+    return base64.b64encode(zlib.compress(ranks.tobytes(), 1)).decode()
 
 
 def seen(text: str) -> NDArray[np.uint8]:
     """The ranks from :func:`packed`'s text."""
-    return np.frombuffer(zlib.decompress(base64.b85decode(text)), np.uint8)
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)

@@ -15,7 +15,9 @@ def check(cohort):
 
 
 def split_of(cohort, subject):
-    return next(s for s in ("training", "validation") if cohort.entry(subject) in cohort.datalist[s])
+    return next(
+        s for s in ("training", "validation") if cohort.entry(subject) in cohort.datalist[s]
+    )
 
 
 def pair(cohort, *, one_split):
@@ -93,10 +95,9 @@ COHORTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("harm", "code", "severity", "file", "value"), COHORTS)
-def test_a_fault_between_subjects_is_the_only_one_reported(
-    cohort, harm, code, severity, file, value
-):
+@pytest.mark.parametrize("case", COHORTS, ids=lambda case: case[1])
+def test_a_fault_between_subjects_is_the_only_one_reported(cohort, case):
+    harm, code, severity, file, value = case
     harm(cohort)
     (fault,) = check(cohort)
     assert (fault.code, fault.severity) == (code, severity)

@@ -125,9 +125,7 @@ def append_megabytes_of_zeros(cohort):
     deflate = zlib.compressobj(9, wbits=31)
     plain = gzip.decompress(cohort.file().read_bytes())
     megabytes = [deflate.compress(bytes(1 << 20)) for _ in range(100)]
-    cohort.file().write_bytes(
-        gzip.compress(plain) + b"".join([*megabytes, deflate.flush()])
-    )
+    cohort.file().write_bytes(gzip.compress(plain) + b"".join([*megabytes, deflate.flush()]))
 
 
 def every_file(affine, shape=(8, 9, 7)):

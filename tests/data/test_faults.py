@@ -11,7 +11,9 @@ PAGE = HERE.parents[2] / "docs" / "reference" / "fault-codes.md"
 
 
 def test_the_page_of_the_codes_says_what_the_gate_says():
-    rows = re.findall(r"^\| (G\d{3}) \| (\w+) \| (.*?) \| (.*?) \|$", PAGE.read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (G\d{3}) \| (\w+) \| (.*?) \| (.*?) \|$", PAGE.read_text(), re.MULTILINE
+    )
     assert rows == [(code, r.severity, r.rule, r.todo) for code, r in sorted(RULES.items())]
 
 

@@ -215,17 +215,17 @@ def test_a_cache_locked_by_another_process_only_costs_time(
     other.close()
 
 
-@pytest.mark.parametrize("what", ["REVISION", "nibabel"])
-def test_measurements_of_another_version_are_not_used(
-    cohort, cache_dir, settled, reads, monkeypatch, what
-):
-    check(cohort, cache_dir)
-    if what == "REVISION":
-        monkeypatch.setattr("monai_transfer.data.record_cache.REVISION", -1)
-    else:
-        monkeypatch.setattr("nibabel.__version__", "0.1")
-    reads.clear()
-    assert check(cohort, cache_dir) == []
+@pytest.mark.parametrize(
+    ("what", "other"),
+    [("monai_transfer.data.record_cache.REVISION", -1), ("nibabel.__version__", "0.1")],
+)
+def test_measurements_of_another_version_are_not_used(cohort, tmp_path, reads, what, other):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "SETTLED_S", -60.0)
+        check(cohort, tmp_path)
+        patch.setattr(what, other)
+        reads.clear()
+        assert check(cohort, tmp_path) == []
     assert len(reads) == 15
 
 
