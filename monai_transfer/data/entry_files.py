@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from monai_transfer.data.entries import Entry
 from monai_transfer.data.faults import Fault, fault
 from monai_transfer.data.measured import Measured
@@ -44,9 +42,9 @@ def file_faults(
         if one.placement is not None:
             if not _dims_fit(one.shape, channels if entry.stacked and not is_label else 0):
                 found.append(("G301", "x".join(map(str, one.shape))))
-            found += [*placement_faults(one), *value_faults(one, labels)]
+            found += [*placement_faults(one.placement, one.shape), *value_faults(one, labels)]
             if not _UNPLACED & {code for code, _ in found}:
-                grids.append(Grid(file, one.shape[:3], np.array(one.placement.affine)))
+                grids.append(Grid(file, one.shape[:3], one.placement.affine))
         faults += [fault(code, subject=entry.subject, file=file, value=got) for code, got in found]
     return [*faults, *grid_faults(entry.subject, grids)]
 

@@ -9,7 +9,6 @@ import json
 import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,13 +104,19 @@ class Measured:
             >>> Measured.from_json(unread.to_json()) == unread
             True
         """
-        record = _tuples(json.loads(text))
-        if record["placement"] is not None:
-            record["placement"] = Placement(**record["placement"])
-        if record["label"] is not None:
-            counts = dict(record["label"]["counts"])
-            record["label"] = LabelValues(**{**record["label"], "counts": counts})
-        record["channels"] = tuple(Channel(**channel) for channel in record["channels"])
+        record = json.loads(text)
+        for key in ("damage", "shape", "identifying"):
+            record[key] = None if record[key] is None else tuple(record[key])
+        if (place := record["placement"]) is not None:
+            for key in ("affine", "qform"):
+                place[key] = place[key] and tuple(map(tuple, place[key]))
+            record["placement"] = Placement(**{**place, "pixdim": tuple(place["pixdim"])})
+        if (label := record["label"]) is not None:
+            record["label"] = LabelValues(**{**label, "counts": dict(label["counts"])})
+        record["channels"] = tuple(
+            Channel(**{**channel, "quantiles": tuple(channel["quantiles"])})
+            for channel in record["channels"]
+        )
         return cls(**record)
 
 
@@ -210,12 +215,3 @@ def _label_values(scan: Scan) -> LabelValues:
         more=max(0, len(distinct) - _MOST_VALUES),
         digest=digest.hexdigest() if labelled.size else "",
     )
-
-
-def _tuples(value: Any) -> Any:
-    """JSON's lists as the tuples they were."""
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value

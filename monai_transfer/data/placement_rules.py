@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monai_transfer.data.faults import Fault, fault
-from monai_transfer.data.header import Placement
-from monai_transfer.data.measured import Measured
+from monai_transfer.data.header import Matrix, Placement
 
 GRID_TOLERANCE_MM = 1e-3
 ROUNDING_MM = 2e-5
@@ -29,14 +29,16 @@ class Grid(NamedTuple):
 
     file: str
     shape: tuple[int, ...]
-    affine: NDArray[np.float64]
+    affine: Matrix
 
 
-def placement_faults(measured: Measured) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=256)  # the files of a cohort often share one
+def placement_faults(place: Placement, shape: tuple[int, ...]) -> tuple[tuple[str, str], ...]:
     """(code, value) of the rules on one file's header; of a broken affine only the first."""
-    place = measured.placement
-    if place is None:
-        return
+    return tuple(_placement_faults(place, shape))
+
+
+def _placement_faults(place: Placement, shape: tuple[int, ...]) -> Iterator[tuple[str, str]]:
     affine = np.array(place.affine)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     if not np.isfinite(affine).all():
@@ -49,9 +51,9 @@ def placement_faults(measured: Measured) -> Iterator[tuple[str, str]]:
     elif (away := float(np.abs(affine[:3, 3]).max())) > _ORIGIN_MM:
         yield "G312", f"{away:.4g} mm"
     else:
-        yield from _contradictions(place, measured.shape, affine)
-    if len(measured.shape) >= 3 and min(measured.shape[:3]) == 1:
-        yield "G311", "x".join(map(str, measured.shape))
+        yield from _contradictions(place, shape, affine)
+    if len(shape) >= 3 and min(shape[:3]) == 1:
+        yield "G311", "x".join(map(str, shape))
 
 
 def grid_faults(subject: str, grids: Sequence[Grid]) -> Iterator[Fault]:
@@ -62,9 +64,10 @@ def grid_faults(subject: str, grids: Sequence[Grid]) -> Iterator[Fault]:
             shapes = ("x".join(map(str, each.shape)) for each in (grid, first))
             got = f" where {first.file} has ".join(shapes)
             yield fault("G303", subject=subject, file=grid.file, value=got)
-        elif (away := _apart_mm(grid.affine, first.affine, grid.shape)) > (
-            GRID_TOLERANCE_MM + ROUNDING_MM * sum(grid.shape)
-        ):
+        elif grid.affine != first.affine:
+            away = _apart_mm(np.array(grid.affine), np.array(first.affine), grid.shape)
+            if away <= GRID_TOLERANCE_MM + ROUNDING_MM * sum(grid.shape):
+                continue
             got = f"{away:.4g} mm away from {first.file}"
             yield fault("G304", subject=subject, file=grid.file, value=got)
 

@@ -111,7 +111,8 @@ def run(cohort, cache_dir, *, mutations, seed):
     draw = random.Random(seed)
     tally = Tally()
     logger = nib.imageglobals.logger
-    level, logger.level = logger.level, 100  # nibabel's remarks on what it mends
+    level = logger.level
+    logger.setLevel(100)  # nibabel's remarks on what it mends
     for _ in range(mutations):
         token = draw.choice(["t1", "t1ce", "t2", "flair", "seg"])
         path = cohort.file(token)
@@ -123,7 +124,7 @@ def run(cohort, cache_dir, *, mutations, seed):
         path.write_bytes(mutated)
         judge(tally, cohort, cache_dir, kind, harmless=same(loaded(path), good))
         path.write_bytes(packed)
-    logger.level = level
+    logger.setLevel(level)
     return tally
 
 
