@@ -65,7 +65,9 @@ RULES: dict[str, Rule] = {
     "G301": Rule("be 3D, or 4D with one channel per modality", "Split or crop the file."),
     "G302": Rule("have a finite affine", "Repair the header's qform or sform."),
     "G303": Rule("have the shape of the subject's other files", _REGISTER),
-    "G304": Rule("lie where the subject's other files lie, within 0.001 mm", _REGISTER),
+    "G304": Rule(
+        "lie where the subject's other files lie, within 0.001 mm and rounding", _REGISTER
+    ),
     "G305": Rule(
         "have a qform and an sform that point the same way",
         "Find out which is right, and write it as both: software differs in which it takes.",

@@ -1,6 +1,5 @@
 """The rules on where a file's voxels lie: by itself, and beside the subject's other files."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -8,12 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_transfer._grids import apart_mm, is_one_grid
 from monai_transfer.data.faults import Fault, fault
 from monai_transfer.data.header import Matrix, Placement
-
-GRID_TOLERANCE_MM = 1e-3
-ROUNDING_MM = 2e-5
-"""Per voxel: how headers round a direction; over a whole image it adds up to some hundredths."""
 
 _FORMS_TOLERANCE_MM = 0.1
 _SIZE_TOLERANCE = 0.01
@@ -65,11 +61,10 @@ def grid_faults(subject: str, grids: Sequence[Grid]) -> Iterator[Fault]:
             got = f" where {first.file} has ".join(shapes)
             yield fault("G303", subject=subject, file=grid.file, value=got)
         elif grid.affine != first.affine:
-            away = _apart_mm(np.array(grid.affine), np.array(first.affine), grid.shape)
-            if away <= GRID_TOLERANCE_MM + ROUNDING_MM * sum(grid.shape):
-                continue
-            got = f"{away:.4g} mm away from {first.file}"
-            yield fault("G304", subject=subject, file=grid.file, value=got)
+            away = apart_mm(np.array(grid.affine), np.array(first.affine), grid.shape)
+            if not is_one_grid(away, grid.shape):
+                got = f"{away:.4g} mm away from {first.file}"
+                yield fault("G304", subject=subject, file=grid.file, value=got)
 
 
 def _contradictions(
@@ -89,7 +84,7 @@ def _contradictions(
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             other = qform[:3, :3] / np.linalg.norm(qform[:3, :3], axis=0)
             cosines = (other * affine[:3, :3] / spacing).sum(axis=0)
-            away = _apart_mm(qform, affine, shape[:3])
+            away = apart_mm(qform, affine, shape[:3])
     if not cosines.min() > _SAME_WAY:
         turned = ", ".join("xyz"[axis] for axis in range(3) if not cosines[axis] > _SAME_WAY)
         yield "G305", f"another direction of {turned}"
@@ -97,15 +92,6 @@ def _contradictions(
         yield "G306", f"a pixdim of {_sizes(place.pixdim)} and an sform of {_sizes(spacing)} mm"
     elif not away <= _FORMS_TOLERANCE_MM:
         yield "G306", f"corners up to {away:.4g} mm apart by qform and sform"
-
-
-def _apart_mm(
-    one: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[int, ...]
-) -> float:
-    """The largest distance between the corners of an image under two affines."""
-    ends = [(0.0, size - 1.0) for size in shape]
-    corners = np.array([(*corner, 1.0) for corner in itertools.product(*ends)])
-    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
 
 
 def _sizes(numbers: Sequence[float] | NDArray[np.float64]) -> str:
