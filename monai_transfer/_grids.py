@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TOLERANCE_MM = 1e-3
-ROUNDING_MM = 2e-5
+ROUNDING_MM = 5e-5
 """Per voxel: how headers round a direction; over a whole image it adds up to some hundredths."""
 
 
@@ -32,7 +32,7 @@ def is_one_grid(away_mm: float, shape: tuple[int, ...]) -> bool:
     """Whether so much distance is rounding: header numbers are float32, or a quaternion.
 
     Example:
-        >>> [is_one_grid(away_mm, (240, 240, 155)) for away_mm in (0.01, 0.02, float("nan"))]
+        >>> [is_one_grid(away_mm, (240, 240, 155)) for away_mm in (0.03, 0.04, float("nan"))]
         [True, False, False]
     """
     return away_mm <= TOLERANCE_MM + ROUNDING_MM * sum(shape)

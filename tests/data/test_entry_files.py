@@ -180,7 +180,7 @@ FILES = [
     (write("t2", lambda c: c.image()[:-1]), "G303", "t2", "7x9x7 where"),
     (write("seg", lambda c: c.label()[..., :-1]), "G303", "seg", "8x9x6 where"),
     (write("seg", lambda c: c.label(), affine=shifted(1)), "G304", "seg", "1 mm away from"),
-    (write("t2", lambda c: c.image(), affine=shifted(0.002, row=2)), "G304", "t2", "0.002 mm"),
+    (write("t2", lambda c: c.image(), affine=shifted(0.003, row=2)), "G304", "t2", "0.003 mm"),
     (write("t2", lambda c: c.image(), affine=np.eye(4)), "G304", "t2", "21.26 mm away"),
     (
         write("flair", lambda c: c.image(), affine=AFFINE @ np.diag([1, 1, 1.01, 1])),
