@@ -19,11 +19,18 @@ class _Verbs(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except InputError as error:
+        except (InputError, OSError) as error:
             if ctx.params["debug"]:
                 raise
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {_told(error)}", err=True)
             raise typer.Exit(1) from error
+
+
+def _told(error: Exception) -> str:
+    """An error in one line; of the system's, which file and why."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 app = typer.Typer(
@@ -174,18 +181,23 @@ def check(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Files read at a time; one per core if left out.")
     ] = None,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read files again that are the same as last time.")
+    ] = False,
 ) -> None:
     """Check every file that a datalist names; each fault is one line on standard output.
 
     Files must be complete and readable, 3D, finite and on one grid for each subject; labels must be
     declared; no patient may be in two splits, and no path may leave the folder. Every training
-    run passes this gate first. Ends with status 1 when a fault would stop it.
+    run passes this gate first. A warning stops nothing; with an error the status is 1. What each
+    code means is on the page "Fault codes" of the reference.
 
     Example: `monai-transfer manifest check datalist.json --dataset-dir brats2018`
     """
     from rich.console import Console
     from rich.progress import Progress
 
+    from monai_transfer.bundle.location import cache_dir
     from monai_transfer.data import check_datalist, read_datalist
 
     console = Console(stderr=True)
@@ -194,6 +206,7 @@ def check(
         faults = check_datalist(
             read_datalist(datalist),
             datalist.parent if dataset_dir is None else dataset_dir,
+            cache_dir=None if reread else cache_dir(),
             workers=workers,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

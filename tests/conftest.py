@@ -26,6 +26,12 @@ install_import_hook(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is kept in the user's cache folder; commands that tests run inherit it."""
+    os.environ["MONAI_TRANSFER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what is marked ``gpu`` on a machine without one."""
     on_gpu = [item for item in items if "gpu" in item.keywords]

@@ -24,15 +24,17 @@ def command(*arguments: object) -> Result:
 @pytest.fixture
 def clinic(tmp_path: Path) -> Path:
     """Six subjects of two small images and a label, and the manifest that describes them."""
-    grid = np.zeros((4, 4, 4), np.uint8)
+    draw = np.random.default_rng(0)
     for number in range(6):
         folder = tmp_path / "scans" / f"sub-{number}"
         folder.mkdir(parents=True)
         for name in ("t1", "flair", "lesion"):
+            highest = 2 if name == "lesion" else 200
+            grid = draw.integers(0, highest, (4, 4, 4)).astype(np.uint8)
             nib.save(nib.Nifti1Image(grid, np.eye(4)), folder / f"sub-{number}_{name}.nii.gz")
     content = {
         "name": "clinic",
-        "description": "zeros",
+        "description": "noise",
         "layout": "{subject}/{subject}_{modality}.nii.gz",
         "modalities": {"t1": "t1", "flair": "flair"},
         "label": "{subject}/{subject}_lesion.nii.gz",
@@ -193,6 +195,42 @@ def test_check_prints_each_fault_on_a_line_and_ends_with_status_1(clinic: Path):
     assert codes == ["G201", "G502"]
     assert "sub-2: sub-2/sub-2_lesion.nii.gz must hold declared labels only" in shown.stdout
     assert "2 errors, 0 warnings" in shown.stderr
+
+
+def test_warnings_are_printed_and_counted_and_end_with_status_0(clinic: Path):
+    build(clinic)
+    for number in range(6):
+        empty = nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4))
+        nib.save(empty, clinic / f"scans/sub-{number}/sub-{number}_lesion.nii.gz")
+    shown = command("manifest", "check", clinic / "list.json", "--dataset-dir", clinic / "scans")
+    assert shown.exit_code == 0
+    assert [line[:13] for line in shown.stdout.splitlines()] == ["G503 warning:", "G504 warning:"]
+    assert shown.stderr.endswith("0 errors, 2 warnings\n")
+
+
+def test_what_was_read_is_kept_in_the_cache_folder_and_read_again_on_demand(
+    clinic: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MONAI_TRANSFER_CACHE", str(clinic / "cache"))
+    build(clinic)
+    listed, folder = clinic / "list.json", ("--dataset-dir", clinic / "scans")
+    assert command("manifest", "check", listed, *folder, "--reread").exit_code == 0
+    assert not (clinic / "cache").exists()
+    assert command("manifest", "check", listed, *folder).exit_code == 0
+    assert len([*(clinic / "cache" / "checked").iterdir()]) == 1
+
+
+@pytest.mark.parametrize(("debug", "error"), [((), SystemExit), (("--debug",), OSError)])
+def test_what_the_system_refuses_is_one_line_and_a_traceback_only_on_demand(
+    tmp_path: Path, debug: tuple[str, ...], error: type[BaseException]
+):
+    (tmp_path / "file").write_text("in the way")
+    output = tmp_path / "file" / "cohort"
+    shown = command(*debug, "simulate", "ms", "--subjects", 1, "--output", output)
+    assert isinstance(shown.exception, error)
+    assert shown.exit_code == 1
+    if not debug:
+        assert shown.stderr.splitlines() == [f"error: {output}: Not a directory"]
 
 
 def test_check_takes_the_folder_of_the_datalist_where_none_is_named(clinic: Path):

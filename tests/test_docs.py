@@ -80,13 +80,15 @@ def test_use_my_own_data_works_as_it_is_written(tmp_path: Path):
     (manifest,) = blocks(page, "manifest")
     (tmp_path / "tumours.json").write_text(manifest, encoding="utf-8")
     described = json.loads(manifest)
+    draw = np.random.default_rng(0)
     for number in range(described["counts"]["subjects"]):
         subject = f"pat{number // 2:03}_{number % 2 + 1}"  # two visits of each patient
         folder = tmp_path / "tumours" / subject
         folder.mkdir(parents=True)
         for suffix in (*described["modalities"].values(), "tumour"):
-            image = nib.Nifti1Image(np.full((3, 3, 3), number % 3, np.uint8), np.eye(4))
-            nib.save(image, folder / f"{subject}_{suffix}.nii.gz")
+            highest = 3 if suffix == "tumour" else 200
+            voxels = draw.integers(0, highest, (5, 5, 5)).astype(np.uint8)
+            nib.save(nib.Nifti1Image(voxels, np.eye(4)), folder / f"{subject}_{suffix}.nii.gz")
     commands = blocks(page, "commands")
     for command in commands:
         done = run("bash", "-euc", command, folder=tmp_path)

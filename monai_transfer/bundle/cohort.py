@@ -12,6 +12,7 @@ import ignite.distributed as idist
 from rich.progress import Progress
 
 from monai_transfer.bundle.entries import Entry, located_lists
+from monai_transfer.bundle.location import cache_dir
 from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
@@ -29,6 +30,9 @@ from monai_transfer.training import console
 
 _DEFAULT_TEST = 0.2
 """Share of a simulated default that is tested, where its paper tests on another data set."""
+
+_SHOWN = 10
+"""Warnings of the gate that a run prints; they stop nothing."""
 
 
 @dataclass(frozen=True)
@@ -217,11 +221,16 @@ def _manifest(name: str) -> Path:
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("checking the data", total=None)
-        require_clean(
+        warnings = require_clean(
             content,
             folder,
+            cache_dir=cache_dir(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+    for warning in warnings[:_SHOWN]:
+        console.print(str(warning), highlight=False, markup=False)
+    if len(warnings) > _SHOWN:
+        console.print(f"and {len(warnings) - _SHOWN} more warnings: monai-transfer manifest check")
 
 
 def _labelled(test: list[Entry]) -> list[Entry]:

@@ -2,11 +2,13 @@
 
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from monai_transfer.data.datalist import SPLITS
+from monai_transfer.data.expressions import expressions_in
 from monai_transfer.data.faults import Fault, fault
 from monai_transfer.data.layout import escapes
 
@@ -100,7 +102,7 @@ def declared_labels(datalist: Mapping[str, Any]) -> frozenset[int] | None:
     names = datalist.get("labels")
     if not isinstance(names, dict) or not names:
         return None
-    whole = all(re.fullmatch(r"[0-9]{1,9}", text) for text in names)
+    whole = all(re.fullmatch(r"0|[1-9][0-9]{0,8}", text) for text in names)
     return frozenset(map(int, names)) if whole else None
 
 
@@ -118,6 +120,14 @@ def _table_faults(datalist: Mapping[str, Any]) -> Iterator[Fault]:
         if not isinstance(datalist.get(split, []), list):
             kind = type(datalist[split]).__name__
             yield fault("G104", subject="datalist", file=split, value=f"a JSON {kind}")
+        count = f"num{split.capitalize()}"
+        listed = datalist.get(split, [])
+        if count in datalist and isinstance(listed, list) and datalist[count] != len(listed):
+            got = f"{_short(datalist[count])} for {len(listed)}"
+            yield fault("G112", subject="datalist", file=count, value=got)
+    for key in ("name", "modality", "labels"):
+        for text in expressions_in(datalist.get(key)):
+            yield fault("G111", subject="datalist", file=key, value=_short(text))
 
 
 def _splits(datalist: Mapping[str, Any]) -> list[str]:
@@ -152,6 +162,9 @@ def _read_entry(
     if isinstance(image, list) and len(image) not in (1, channels or len(image)):
         broken.append(("G107", "image", f"{len(image)} images for {channels} modalities"))
     paths = [path for path in (*images, label) if _is_text(path)]
+    times = Counter(posixpath.normpath(path) for path in paths)
+    broken += [("G113", path, f"it {n} times") for path, n in times.items() if n > 1]
+    broken += [("G111", "entry", _short(text)) for text in expressions_in(raw)]
     broken += [("G108", path, "a way out") for path in paths if escapes(path)]
     entry = Entry(
         place=place,

@@ -1,7 +1,7 @@
 """What can be wrong with a data set: the rules of the gate, with codes that keep their meaning.
 
 G1.. the datalist itself, G2.. the bytes of a file, G3.. geometry, G4.. voxel values, G5.. labels,
-G6.. leakage. Codes are only ever added.
+G6.. leakage and mistaken files, G7.. privacy. Codes are only ever added.
 """
 
 from collections.abc import Sequence
@@ -44,6 +44,11 @@ RULES: dict[str, Rule] = {
     "G108": Rule("stay inside the data folder", "Write paths relative to it, without '..'."),
     "G109": Rule("hold at least one entry", "Check the split it was built with."),
     "G110": Rule("be a text that is not empty", "Write it in quotes, or leave it out."),
+    "G111": Rule(
+        "begin with no $, @ or %, which a config would run", "Rename it: it is data, not code."
+    ),
+    "G112": Rule("be the number of entries listed", "Correct it, or complete the list."),
+    "G113": Rule("be listed once by an entry", "List the modality's or the label's own file."),
     "G201": Rule("exist", "Restore it, or take the subject out."),
     "G202": Rule("be a file that can be read", "Check the file's permissions."),
     "G203": Rule("unpack to its end with the right checksum", _COPY),
@@ -51,17 +56,88 @@ RULES: dict[str, Rule] = {
         "be a NIfTI file (.nii, .nii.gz) of real numbers", "Convert it, or copy it again."
     ),
     "G205": Rule("hold exactly the bytes its header declares", _COPY),
+    "G206": Rule("unpack to 4 GiB at most, in 100,000 pieces at most", _COPY),
+    "G207": Rule(
+        "be what it was when it was last checked",
+        "Nothing, if you changed it; else restore it.",
+        "warning",
+    ),
     "G301": Rule("be 3D, or 4D with one channel per modality", "Split or crop the file."),
     "G302": Rule("have a finite affine", "Repair the header's qform or sform."),
     "G303": Rule("have the shape of the subject's other files", _REGISTER),
-    "G304": Rule("lie where the subject's other files lie, within 0.001 mm", _REGISTER),
+    "G304": Rule(
+        "lie where the subject's other files lie, within 0.001 mm and rounding", _REGISTER
+    ),
+    "G305": Rule(
+        "have a qform and an sform that point the same way",
+        "Find out which is right, and write it as both: software differs in which it takes.",
+    ),
+    "G306": Rule(
+        "have a qform, an sform and a pixdim that agree, within 0.1 mm and 1 %",
+        "Write the sform, which is what counts here, as all of them.",
+        "warning",
+    ),
+    "G307": Rule(
+        "say by a qform or an sform where it lies",
+        "Convert it again from the scanner's files: left and right are a guess.",
+        "warning",
+    ),
+    "G308": Rule("have three axes that are independent", "Repair the header's qform or sform."),
+    "G309": Rule("have voxels of 0.01 to 100 mm", "Write the spacing in mm."),
+    "G310": Rule(
+        "give its lengths in mm", "Set the header's unit: the numbers are read as mm.", "warning"
+    ),
+    "G311": Rule("have two slices or more along every axis", "Stack the slices to a volume."),
+    "G312": Rule("begin within 10 m of the world's origin", "Repair the header's qform or sform."),
     "G401": Rule(
         "hold finite numbers only, as float32", "Repair the voxels or the header's slope."
     ),
+    "G402": Rule("hold more than one value", "Replace the image, or take the subject out."),
+    "G403": Rule(
+        "hold values up to 1e12 that differ by more than rounding",
+        "Repair the header's slope, or rescale the image.",
+    ),
+    "G404": Rule(
+        "hold no value a hundred times as far from the median as 99 in 100 are",
+        "Clip it: it flattens all the others.",
+        "warning",
+    ),
     "G501": Rule("hold whole numbers only", "Threshold it, or resample with nearest neighbour."),
     "G502": Rule("hold declared labels only", "Map the value, or declare it under labels."),
+    "G503": Rule(
+        "hold a labelled voxel, unless the subject is healthy",
+        "Nothing, if they are; else restore their labels.",
+        "warning",
+    ),
+    "G504": Rule(
+        "be in a label of the training entries",
+        "Add subjects that have it: it cannot be learnt from these.",
+        "warning",
+    ),
     "G601": Rule("be in the datalist once", "Remove the repeated entries."),
     "G602": Rule("have all scans in one split", "Split by patient."),
+    "G603": Rule("be in one split, under whatever name", "Take one of the two out."),
+    "G604": Rule(
+        "differ from the files of all other subjects", "Compare them; take one out.", "warning"
+    ),
+    "G605": Rule(
+        "have all sessions in one split, if they are of one patient",
+        'Give the entries their "patient", and split by it.',
+        "warning",
+    ),
+    "G606": Rule(
+        "differ from the subject's other files", "Check that it is the right modality.", "warning"
+    ),
+    "G607": Rule(
+        "look like the same modality of the other subjects",
+        "Look at the two images; if they are swapped, swap their paths.",
+        "warning",
+    ),
+    "G701": Rule(
+        "hold no text like a name, a date or a number of a patient",
+        "Clear the header field before the files are shared.",
+        "warning",
+    ),
 }
 
 

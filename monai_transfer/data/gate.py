@@ -1,22 +1,31 @@
 """The gate: every rule on every subject of a datalist, all faults in one pass."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from monai_transfer.data.cohort_rules import CohortRules, leakage_faults
 from monai_transfer.data.entries import Entry, channel_count, declared_labels, read_entries
-from monai_transfer.data.entry_files import file_faults
+from monai_transfer.data.entry_files import file_faults, files_of
 from monai_transfer.data.faults import Fault, all_at_once, fault
+from monai_transfer.data.reading import Reader, Reading
+from monai_transfer.data.record_cache import RecordCache
 from monai_transfer.errors import InputError
+
+_AHEAD = 64
+"""Subjects that are read before the first of them is judged."""
 
 
 def check_datalist(
     datalist: Mapping[str, Any],
     dataset_dir: str | os.PathLike[str],
     *,
+    cache_dir: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Fault]:
@@ -25,11 +34,14 @@ def check_datalist(
     Args:
         datalist: any Decathlon ``dataset.json`` (`read_datalist`).
         dataset_dir: folder its paths are relative to.
+        cache_dir: folder in which measurements are kept, so that a file that is still the same is
+            not read again; ``None`` reads all. See `monai_transfer.data.reading.Reader`.
         workers: threads, each holding one file at a time; ``None``: one per core.
         progress: called with the number of subjects done and the number there are.
 
     Returns:
-        All faults: of the datalist, of leakage, then by subject in file order; none if it is clean.
+        All errors and warnings: of the datalist, of leakage by name, then by subject in file order,
+        then between subjects; none if it is clean.
 
     Raises:
         InputError: `dataset_dir` is not a folder.
@@ -51,15 +63,23 @@ def check_datalist(
         )
     entries, faults = read_entries(datalist)
     faults += leakage_faults(entries)
-    check = partial(
-        file_faults, root=root, channels=channel_count(datalist), labels=declared_labels(datalist)
-    )
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for done, found in enumerate(pool.map(check, entries), start=1):
-            faults += found
+    channels, labels = channel_count(datalist), declared_labels(datalist)
+    names = list(datalist["modality"].values()) if channels else []
+    cohort = CohortRules(labels, names)
+    with ExitStack() as stack:
+        cache = None if cache_dir is None else RecordCache(Path(cache_dir), root)
+        if cache is not None:
+            stack.callback(cache.close)
+        pool = stack.enter_context(ThreadPoolExecutor(workers or os.cpu_count()))
+        results = _in_order(pool, partial(_read_files, reader=Reader(root, cache)), entries)
+        for done, (entry, readings) in enumerate(zip(entries, results, strict=True), start=1):
+            measured = [reading.measured for reading in readings]
+            faults += _changed(entry, readings)
+            faults += file_faults(entry, measured, channels=channels, labels=labels)
+            cohort.add(entry, measured)
             if progress is not None:
                 progress(done, len(entries))
-    return faults
+    return [*faults, *cohort.faults()]
 
 
 def require_clean(
@@ -67,20 +87,25 @@ def require_clean(
     dataset_dir: str | os.PathLike[str],
     *,
     where: str = "datalist",
+    cache_dir: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> None:
+) -> list[Fault]:
     """Pass the gate or stop.
 
     Args:
         datalist: as for `check_datalist`.
         dataset_dir: likewise.
         where: what to call the datalist, such as its file name.
-        workers: as for `check_datalist`.
+        cache_dir: as for `check_datalist`.
+        workers: likewise.
         progress: likewise.
 
+    Returns:
+        The warnings, which stop nothing.
+
     Raises:
-        InputError: every fault on a line of its own.
+        InputError: every error on a line of its own.
 
     Example:
         >>> require_clean({"training": []}, ".")
@@ -89,21 +114,35 @@ def require_clean(
         monai_transfer.errors.InputError: datalist: data must be free of faults, got 3. All of them:
           G101 error: datalist: key modality must be in the datalist, got no such key. ...
     """
-    faults = check_datalist(datalist, dataset_dir, workers=workers, progress=progress)
-    if faults:
-        raise all_at_once(where, "data", faults)
+    faults = check_datalist(
+        datalist, dataset_dir, cache_dir=cache_dir, workers=workers, progress=progress
+    )
+    errors = [fault for fault in faults if fault.severity == "error"]
+    if errors:
+        raise all_at_once(where, "data", errors)
+    return faults
 
 
-def leakage_faults(entries: Sequence[Entry]) -> Iterator[Fault]:
-    """Subjects that are listed twice, and patients with scans in more than one split."""
-    by_subject: dict[str, list[str]] = {}
-    by_patient: dict[str, dict[str, str]] = {}
+def _in_order(
+    pool: Executor, read: Callable[[Entry], list[Reading]], entries: Sequence[Entry]
+) -> Iterator[list[Reading]]:
+    """``pool.map`` that runs a little ahead only, so that what is not yet judged stays little."""
+    waiting: deque[Future[list[Reading]]] = deque()
     for entry in entries:
-        by_subject.setdefault(entry.subject, []).append(entry.place)
-        by_patient.setdefault(entry.patient, {}).setdefault(entry.split, entry.place)
-    for subject, places in by_subject.items():
-        if len(places) > 1:
-            yield fault("G601", subject=subject, file="subject", value=", ".join(places))
-    for patient, splits in by_patient.items():
-        if len(splits) > 1:
-            yield fault("G602", subject=patient, file="patient", value=", ".join(splits.values()))
+        waiting.append(pool.submit(read, entry))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _read_files(entry: Entry, reader: Reader) -> list[Reading]:
+    return [reader.read(file, is_label=is_label) for file, is_label in files_of(entry)]
+
+
+def _changed(entry: Entry, readings: list[Reading]) -> list[Fault]:
+    return [
+        fault("G207", subject=entry.subject, file=file, value="other voxels or another place")
+        for (file, _), reading in zip(files_of(entry), readings, strict=True)
+        if reading.changed
+    ]

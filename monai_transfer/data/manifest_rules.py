@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from monai_transfer.data.expressions import expressions_in
 from monai_transfer.data.layout import escapes, pattern_fields
 
 RECIPES = ("stratified",)
+_DATA = ("name", "layout", "modalities", "label", "labels", "groups")
+"""Keys whose texts become paths and names in a run; the others are for people to read."""
 
 
 class _Key(NamedTuple):
@@ -103,6 +106,9 @@ def key_faults(raw: Mapping[str, Any]) -> list[str]:
     for name, keys in (("counts", COUNTS), ("split", SPLIT)):
         if isinstance(raw.get(name), dict):
             faults += _section(f"{name}.", raw[name], keys)
+    for name in _DATA:
+        for text in expressions_in(raw.get(name)):
+            faults.append(f"key {name} must begin with no $, @ or %, got {text!r}")
     return faults
 
 

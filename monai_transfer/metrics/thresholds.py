@@ -18,7 +18,9 @@ def best_threshold(
 
     Args:
         probabilities: of lesion, one array for each subject.
-        truths: the same shapes, true at lesion voxels; subjects without lesion are left out.
+        truths: the same shapes, true at lesion voxels. A subject without lesion counts as
+            :data:`~monai_transfer.metrics.masks.EMPTY_MASKS` says: 0 where a lesion is found in it
+            all the same, else not at all.
 
     Returns:
         Threshold (lesion where the probability is above it) and its mean Dice; 0.5 and NaN when no
@@ -31,21 +33,21 @@ def best_threshold(
         >>> best_threshold([np.array([0.9, 0.3, 0.1])], [np.array([True, True, False])])
         (0.1, 1.0)
     """
+    if not any(map(np.any, truths)):
+        return 0.5, math.nan
     rows = [
         _dice(np.asarray(p), np.asarray(t, bool))
         for p, t in zip(probabilities, truths, strict=True)
-        if np.any(t)
     ]
-    if not rows:
-        return 0.5, math.nan
-    means = np.mean(rows, axis=0)
+    means = np.nanmean(rows, axis=0)  # never of n/a alone: one has a lesion
     return THRESHOLDS[int(means.argmax())], float(means.max())
 
 
 def _dice(probability: NDArray[Any], truth: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Dice at each threshold, from one count of the voxels between any two."""
+    """Dice at each threshold, from one count of the voxels between any two; NaN is n/a."""
     between = np.searchsorted(THRESHOLDS, probability.ravel(), side="left")
     counts = np.bincount(between, minlength=len(THRESHOLDS) + 1)
     hits = np.bincount(between[truth.ravel()], minlength=len(THRESHOLDS) + 1)
     above, hits_above = (c[::-1].cumsum()[::-1][1:] for c in (counts, hits))
-    return np.asarray(2 * hits_above / (above + truth.sum()))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(2 * hits_above / (above + truth.sum()))

@@ -108,13 +108,15 @@ def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, floa
 
 
 def spacing_of(image: Any) -> tuple[float, float, float]:
-    """Voxel size in mm along x, y and z of a NIfTI image.
+    """Voxel size in mm along x, y and z of a NIfTI image, by its affine.
+
+    The header's own sizes may say something else, and nothing that is resampled goes by them.
 
     Example:
         >>> spacing_of(nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.diag([-1, 1, 3, 1])))
         (1.0, 1.0, 3.0)
     """
-    x, y, z = (float(size) for size in image.header.get_zooms()[:3])
+    x, y, z = (float(size) for size in nib.affines.voxel_sizes(image.affine))
     return x, y, z
 
 

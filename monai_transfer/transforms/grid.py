@@ -16,11 +16,9 @@ from monai.data import NibabelReader
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
+from monai_transfer._grids import apart_mm, is_one_grid
 from monai_transfer.errors import InputError
 from monai_transfer.transforms.naming import subject_of
-
-GRID_TOLERANCE_MM = 1e-3
-"""Largest difference between two affines' elements that is taken for rounding."""
 
 
 class OneGridReader(NibabelReader):
@@ -85,6 +83,6 @@ def _require_same(where: str, grid: _Grid, first: _Grid) -> None:
     rule, todo = "be that of the subject's first image", "Register and resample the file to it."
     if grid[0] != first[0]:
         raise InputError(where, "grid", rule, got=f"{grid[0]} voxels, not {first[0]}", todo=todo)
-    apart_mm = float(np.abs(grid[1] - first[1]).max())
-    if not apart_mm <= GRID_TOLERANCE_MM:
-        raise InputError(where, "grid", rule, got=f"one {apart_mm:.4g} mm away", todo=todo)
+    away = apart_mm(grid[1], first[1], grid[0])
+    if not is_one_grid(away, grid[0]):
+        raise InputError(where, "grid", rule, got=f"one {away:.4g} mm away", todo=todo)

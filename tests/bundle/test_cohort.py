@@ -86,6 +86,19 @@ def test_all_faults_that_the_gate_finds_are_reported_together(
         assert fragment in message
 
 
+def test_warnings_of_the_gate_are_printed_and_stop_nothing(
+    clinic: Any, listed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+):
+    for number in range(3):
+        clinic.write(clinic.image(f"sub-0{number}", "lesion"), 0)
+    datalist = listed(training=[clinic.entry(f"sub-0{number}") for number in range(3)])
+    cohort = open_cohort("ms", ["t1"], datalist=datalist, dataset_dir=clinic.folder)
+    assert len(cohort.training()) == 3
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "G503 warning: datalist: labels must hold a labelled voxel" in printed
+    assert "G504 warning: datalist: label 1 must be in a label of the training" in printed
+
+
 def test_test_subjects_without_a_label_are_counted_and_left_out(
     clinic: Any, listed: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ):

@@ -34,15 +34,17 @@ class Cohort:
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(voxels, affine), path)
 
-    def image(self, seed=0):
+    def image(self, seed=99):
+        """A picture that is in no file, unless it is written."""
         return np.random.default_rng(seed).integers(0, 1000, (8, 9, 7)).astype(np.int16)
 
-    def label(self):
+    def label(self, shift=0):
+        """The label of A; of the others with a shift."""
         voxels = np.zeros((8, 9, 7), np.uint8)
         voxels[2:5, 3:6, 2:4] = 2
         voxels[3, 4, 2:4] = 1
         voxels[4, 4, 3] = 4
-        return voxels
+        return np.roll(voxels, shift, axis=0)
 
 
 @pytest.fixture
@@ -53,10 +55,10 @@ def brats():
 @pytest.fixture
 def cohort(tmp_path, brats):
     bare = Cohort(tmp_path / "cohort", {})
-    for subject in SUBJECTS:
+    for index, subject in enumerate(SUBJECTS):
         for seed, token in enumerate(("t1", "t1ce", "t2", "flair")):
-            bare.write(token, bare.image(seed), subject=subject)
-        bare.write("seg", bare.label(), subject=subject)
+            bare.write(token, bare.image(10 * index + seed), subject=subject)
+        bare.write("seg", bare.label(index), subject=subject)
     return Cohort(bare.root, build_datalist(brats, bare.root, validation=1, test=0))
 
 

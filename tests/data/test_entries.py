@@ -7,8 +7,19 @@ from monai_transfer.data import RULES, check_datalist
 A = "HGG/Brats18_A_1/Brats18_A_1"
 
 
+COUNTS = ("numTraining", "numValidation", "numTest")
+
+
 def check(cohort):
     return check_datalist(cohort.datalist, cohort.root)
+
+
+@pytest.fixture
+def cohort(cohort):
+    """Of which the lists can be changed without a word about how long they are said to be."""
+    for count in COUNTS:
+        del cohort.datalist[count]
+    return cohort
 
 
 # What is done to the datalist → code, where (subject: file), value
@@ -77,6 +88,23 @@ LISTS = [
     (empty, "G109", "datalist: lists", "none"),
     (entry_with("patient", 7), "G110", "Brats18_A_1: patient", "7"),
     (entry_with("group", None), "G110", "Brats18_A_1: group", "None"),
+    (entry_with("group", "$__import__('os')"), "G111", "Brats18_A_1: entry", "__import__"),
+    (entry_with("fold", {"of": ["@network"]}), "G111", "Brats18_A_1: entry", "'@network'"),
+    (datalist_with("name", " %train.json::key"), "G111", "datalist: name", "%train.json"),
+    (
+        datalist_with("labels", {"0": "", "1": "$1", "2": "", "4": ""}),
+        "G111", "datalist: labels", "'$1'",
+    ),
+    (datalist_with("numTraining", 20), "G112", "datalist: numTraining", "20 for 2"),
+    (datalist_with("numTest", "0"), "G112", "datalist: numTest", "'0' for 0"),
+    (
+        entry_with("image", [f"{A}_{token}.nii.gz" for token in ("t1", "t1", "t2", "flair")]),
+        "G113", "Brats18_A_1: HGG/", "it 2 times",
+    ),
+    (
+        lambda cohort: cohort.entry().update(label=f"./{A}_t1.nii.gz"),
+        "G113", "Brats18_A_1: HGG/", "it 2 times",
+    ),
     (
         list_again("training"),
         "G601", "Brats18_", "training[0], training[2]",
@@ -91,8 +119,10 @@ LISTS = [
 @pytest.mark.parametrize(("harm", "code", "where", "value"), LISTS)
 def test_a_fault_of_the_datalist_is_the_only_one_reported(cohort, harm, code, where, value):
     harm(cohort)
-    (fault,) = check(cohort)
+    # a label that is an image has other faults, too
+    (fault,) = [fault for fault in check(cohort) if code != "G113" or fault.code == code]
     assert fault.code == code
+    assert fault.severity == "error"
     assert f"{fault.subject}: {fault.file}".startswith(where)
     assert value in fault.value
 
@@ -103,7 +133,8 @@ def test_images_beside_one_that_leaves_the_folder_are_not_blamed(cohort):
 
 
 def test_every_rule_on_the_datalist_has_a_fault_in_the_table():
-    assert {code for _, code, *_ in LISTS} == {code for code in RULES if code[:2] in ("G1", "G6")}
+    by_name = {code for code in RULES if code[:2] == "G1"} | {"G601", "G602"}
+    assert {code for _, code, *_ in LISTS} == by_name
 
 
 def test_lists_of_entries_under_other_names_are_checked_too(cohort):
@@ -114,7 +145,29 @@ def test_lists_of_entries_under_other_names_are_checked_too(cohort):
 def test_one_file_listed_under_two_spellings_is_a_subject_listed_twice(cohort):
     image = cohort.entry()["image"]
     cohort.datalist["test"] = [{"image": image}, {"image": [f"./{path}" for path in image]}]
-    assert [fault.code for fault in check(cohort)] == ["G601"]
+    faults = check(cohort)  # and these are the voxels that are listed with another id for training
+    assert [fault.code for fault in faults] == ["G601", "G603", "G603"]
+
+
+@pytest.mark.parametrize(
+    ("sessions", "codes"),
+    [
+        (("sub-01/ses-1/t1", "sub-01/ses-2/t1"), ["G605"]),
+        (("sub-01_ses-pre", "sub-01_ses-post"), ["G605"]),
+        (("sub-01_ses-1", "sub-02_ses-1"), []),
+        (("sub-01_t1", "sub-01_t2"), []),
+    ],
+)
+def test_sessions_of_one_name_in_two_splits_are_a_warning_where_no_patients_are_named(
+    cohort, sessions, codes
+):
+    first, second = cohort.datalist["training"][0], cohort.datalist["validation"][0]
+    for entry, session in zip((first, second), sessions, strict=True):
+        del entry["patient"]
+        entry["subject"] = session
+    assert [(f.code, f.severity) for f in check(cohort)] == [(code, "warning") for code in codes]
+    second["patient"] = "one"
+    assert check(cohort) == []
 
 
 def test_entries_of_other_projects_pass(cohort):

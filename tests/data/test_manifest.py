@@ -126,6 +126,12 @@ def change(*keys: str, to: Any) -> Callable[[Raw], None]:
             change("layout", to="../{group}/{subject}_{modality}.nii"),
             "key layout must stay inside the data folder",
         ),
+        (
+            change("layout", to="$x/{group}/{subject}_{modality}.nii"),
+            "key layout must begin with no",
+        ),
+        (change("labels", "4", to="@x"), "key labels must begin with no $, @ or %, got '@x'"),
+        (change("modalities", "%t9", to="t9"), "key modalities must begin with no $, @ or %"),
         (change("groups", to=["HGG"]), "key counts.groups must count the groups ['HGG'], got"),
         (
             change("counts", "subjects", to=284),

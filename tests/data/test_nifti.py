@@ -5,7 +5,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from monai_transfer.data.nifti import ScanError, read_scan
+from monai_transfer.data.byte_stream import ScanError
+from monai_transfer.data.nifti import read_scan
 
 OBLIQUE = np.array([[0.9, -0.3, 0, -5], [0.3, 0.9, 0.1, 7], [0, -0.1, 3, -2], [0, 0, 0, 1.0]])
 TYPES = ["uint8", "int8", "int16", "uint16", "int32", "int64", "float32", "float64"]
@@ -126,7 +127,11 @@ def header_of(path, **fields):
         ({"dim": [3, 8, -9, 7, 1, 1, 1, 1]}, "G204", "the shape (8, -9, 7)"),
         ({"dim": [3, 8, 9, 8, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where 1152"),
         ({"dim": [3, 8, 9, 6, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where 864"),
-        ({"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]}, "G205", "1008 bytes of voxels where"),
+        (
+            {"dim": [3, 32767, 32767, 32767, 1, 1, 1, 1]},
+            "G206",
+            "70362301923326 bytes of voxels",
+        ),
         ({"vox_offset": 3e38}, "G205", "0 bytes of voxels where 1008"),
         ({"scl_slope": 1, "scl_inter": np.inf}, "G204", "broken header"),
         ({"sform_code": 0, "qform_code": 1, "quatern_b": 3}, "G204", "broken header"),

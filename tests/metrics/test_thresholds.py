@@ -36,3 +36,12 @@ def test_subjects_without_lesion_choose_nothing():
     threshold, dice = best_threshold([np.array([0.9])], [np.array([False])])
     assert threshold == 0.5
     assert math.isnan(dice)
+
+
+def test_a_lesion_found_in_a_healthy_subject_counts_0_and_none_found_counts_nothing():
+    lesion = np.array([0.9, 0.7, 0.2]), np.array([1, 1, 0], bool)
+    healthy = np.array([0.75, 0.1, 0.1]), np.zeros(3, bool)
+    # up to 0.65 it is (1 + 0) / 2, at 0.7 one of two voxels is left: (2/3 + 0) / 2, and from 0.75
+    # on the healthy one is n/a: 2/3
+    threshold, dice = best_threshold(*zip(lesion, healthy, strict=True))
+    assert (threshold, dice) == (0.75, pytest.approx(2 / 3))

@@ -7,7 +7,7 @@ import torch
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch
 
 from monai_transfer.training import LabelMapd, SaveSegmentationd, save_label_map, to_original_grid
-from monai_transfer.training.segmentation import first_file, read_label
+from monai_transfer.training.segmentation import first_file, read_label, spacing_of
 from monai_transfer.transforms import k19
 
 LABEL_VALUES = [0, 1, 4]
@@ -191,3 +191,9 @@ def test_saving_passes_the_data_on_and_names_the_file_by_the_subject(entries, tm
     assert SaveSegmentationd("pred", tmp_path / "out")(data) is data
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["sub-x.nii.gz"]
     assert nib.load(tmp_path / "out" / "sub-x.nii.gz").get_fdata().all()
+
+
+def test_the_spacing_is_that_of_the_affine_whatever_the_header_says_beside_it():
+    image = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.diag([-1, 2, 3, 1]))
+    image.header["pixdim"][1:4] = 7
+    assert spacing_of(image) == (1.0, 2.0, 3.0)

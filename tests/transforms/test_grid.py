@@ -30,7 +30,7 @@ def store(tmp_path, phantom):
     return write_two
 
 
-@pytest.mark.parametrize("amount", [0.0, 1e-7, 1e-5, 9e-4])
+@pytest.mark.parametrize("amount", [0.0, 1e-7, 1e-5, 9e-5])
 def test_files_whose_affines_differ_by_rounding_are_stacked(amount, store, phantom):
     image = LoadImage(OneGridReader, image_only=True)(store(amount))
     np.testing.assert_array_equal(image.numpy(), phantom.images[:2])
@@ -46,7 +46,7 @@ def test_monais_own_reader_still_refuses_them(store):
 @pytest.mark.parametrize(
     ("amount", "smaller", "message"),
     [
-        (2e-3, False, r"^flair\.nii\.gz: grid must be that of .*, got one 0\.002 mm away"),
+        (2e-3, False, r"^flair\.nii\.gz: grid must be that of .*, got one 0\.05004 mm away"),
         (0.0, True, r"^flair\.nii\.gz: grid .* got \(21, 26, 20\) voxels, not \(22, 26, 20\)"),
     ],
 )
@@ -93,7 +93,7 @@ def test_the_label_takes_the_images_affine_and_the_input_keeps_its_own():
 @pytest.mark.parametrize(
     ("amount", "shape", "message"),
     [
-        (0.5, (1, 3, 4, 5), "^sub-01: label: grid must be .*, got one 0.5 mm away. Register"),
+        (0.5, (1, 3, 4, 5), "^sub-01: label: grid must be .*, got one 1.581 mm away. Register"),
         (np.nan, (1, 3, 4, 5), "^sub-01: label: grid must be .*, got one nan mm away"),
         (0.0, (1, 3, 4, 6), r"^sub-01: label: grid .* got \(3, 4, 6\) voxels, not \(3, 4, 5\)"),
     ],
@@ -101,3 +101,18 @@ def test_the_label_takes_the_images_affine_and_the_input_keeps_its_own():
 def test_a_label_on_another_grid_is_refused(amount, shape, message):
     with pytest.raises(InputError, match=message):
         OneGridd(["image", "label"])(pair(amount, shape=shape))
+
+
+def test_jitter_of_a_direction_adds_up_over_a_large_image_and_is_rounding_all_the_same():
+    flipped = np.diag([-1.0, -1, 1, 1])
+    flipped[0, 3] = 239
+    moved = flipped.copy()
+    moved[:3, 0] += 1e-5
+    moved[0, 3] -= 239e-5  # as if the image had been turned to RAS+
+    data = {
+        "image": MetaTensor(torch.zeros(1, 240, 2, 2), affine=flipped),
+        "label": MetaTensor(torch.zeros(1, 240, 2, 2), affine=moved),
+        "subject": "sub-01",
+    }
+    result = OneGridd(["image", "label"])(data)
+    assert torch.equal(result["label"].affine, result["image"].affine)
