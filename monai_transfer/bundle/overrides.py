@@ -3,6 +3,7 @@
 MONAI takes any key on the command line: one that no config knows is added and never read.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import ignite.distributed as idist
 from monai.bundle import ConfigComponent, ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
@@ -26,8 +28,10 @@ from monai_transfer.bundle.references import (
 )
 from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
+from monai_transfer.training import require_usable
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 _READ_BY_MONAI = frozenset({"imports", "bundle_root", "device", "dataset_dir", *_TRACKING})
 
 
@@ -62,8 +66,20 @@ def check_overrides(*, debug: bool = False) -> None:
         if len(identity) == 1:
             key = identity[0]
             check_kind(key, config[key], [file[key] for file in files.values() if key in file])
-    given = [name for name in OPTIONS if name in config]
-    check_options({name: workflow.parser.get_parsed_content(name) for name in given})
+    given = [name for name in (*OPTIONS, "label_names") if name in config]
+    options = {name: workflow.parser.get_parsed_content(name) for name in given}
+    check_options(options)
+    _require_place(options, config)
+
+
+def _require_place(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """The output folder can be written, and no other run's work is lost in it."""
+    resume = options.get("resume")
+    if resume and str(config["output_dir"]).startswith("$monai_transfer.bundle.new_run_dir"):
+        todo = "Name the run's folder: --output_dir runs/…"
+        raise InputError("options", "resume", "come with --output_dir", todo=todo)
+    if "output_dir" in options and idist.get_rank() == 0:
+        require_usable(options["output_dir"], resume=resume)
 
 
 def _files(folder: Path) -> dict[str, Any]:
@@ -117,11 +133,13 @@ def _is_program() -> bool:
 def _say_input_errors(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """An exception hook that prints an input error as one line, and all others in full."""
+    """An exception hook: one line for an input error or a failing disk, all others in full."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, InputError):
-            sys.stderr.write(f"error: {cause}\n(--debug True shows where it was raised)\n")
+        disk = isinstance(cause, OSError) and cause.errno in _OF_THE_DISK
+        if isinstance(cause, InputError) or disk:
+            todo = ". Mend that; --resume True goes on from the last checkpoint." if disk else ""
+            sys.stderr.write(f"error: {cause}{todo}\n(--debug True shows where it was raised)\n")
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(kind, error, trace)
