@@ -1,9 +1,12 @@
 """Files that are either whole or not there."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ASIDE = re.compile(r"\.aside\.\d+\..+")
 
 
 @contextmanager
@@ -28,7 +31,7 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{os.getpid()}.{target.name}")
+    aside = target.with_name(f".aside.{os.getpid()}.{target.name}")
     try:
         yield aside
         _flush(aside)
@@ -37,6 +40,21 @@ def written_aside(path: str | os.PathLike[str]) -> Iterator[Path]:
             _flush(target.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_orphans(folder: str | os.PathLike[str]) -> list[Path]:
+    """Remove what writers that were killed left aside.
+
+    Args:
+        folder: looked through with all folders below it; nobody else may be writing there.
+
+    Returns:
+        The files that were removed.
+    """
+    orphans = [path for path in Path(folder).rglob(".aside.*") if _ASIDE.fullmatch(path.name)]
+    for path in orphans:
+        path.unlink(missing_ok=True)
+    return orphans
 
 
 def _flush(path: Path) -> None:

@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from monai_transfer.errors import InputError
 
 _DIVISOR = 8
@@ -69,7 +71,15 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise InputError(
             "options", "picture_modality", f"be one of {_listed(modalities)}", got=shown
         )
+    patch, window = options.get("patch_size"), options.get("window_size")
+    if patch and window and any(p > w for p, w in zip(patch, window, strict=True)):
+        rule = f"be at least patch_size, {_listed(patch)}, on each axis"
+        raise InputError("options", "window_size", rule, got=_listed(window))
     labels = options.get("label_values")
+    strangers = set(options.get("label_names") or ()) - {str(value) for value in labels or ()}
+    if labels and strangers:
+        rule = f"name label values {_listed(labels)} only"
+        raise InputError("options", "label_names", rule, got=_listed(sorted(strangers)))
     for region, values in (options.get("regions") or {}).items():
         if labels and not set(values) <= set(labels):
             rule = f"hold label values {_listed(labels)} only"
@@ -88,9 +98,12 @@ def _whole(least: int, *, or_none: bool = False) -> _Rule:
     return rule, lambda v: (v is None and or_none) or (type(v) is int and v >= least)
 
 
-def _above_0(most: float, *, or_none: bool = False) -> _Rule:
-    rule = f"lie in (0, {most:g}]" + " or be '$None'" * or_none
-    return rule, lambda v: (v is None and or_none) or (_is_number(v) and 0 < v <= most)
+def _above_0(most: float) -> _Rule:
+    return f"lie in (0, {most:g}]", lambda v: _is_number(v) and 0 < v <= most
+
+
+def _is_spacing(value: Any) -> bool:
+    return value is None or (_is_number(value) and 0.1 <= value <= 10)
 
 
 def _is_number(value: Any) -> bool:
@@ -111,8 +124,23 @@ def _are_distinct(value: Any, kind: type) -> bool:
     return whole and len(set(value)) == len(value) > 0
 
 
-def _are_lists(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(isinstance(v, list | tuple) for v in value.values())
+def _are_labels(value: Any) -> bool:
+    return _are_distinct(value, int) and value[0] == 0
+
+
+def _are_regions(value: Any) -> bool:
+    whole = isinstance(value, Mapping) and len(value) > 0
+    return whole and all(isinstance(v, list | tuple) and len(v) > 0 for v in value.values())
+
+
+def _is_device(value: Any) -> bool:
+    try:
+        device = torch.device(value)
+    except (RuntimeError, TypeError):
+        return False
+    return device.type == "cpu" or (
+        device.type == "cuda" and (device.index or 0) < torch.cuda.device_count()
+    )
 
 
 _SIZE: _Rule = (f"be three multiples of {_DIVISOR}, each at least {2 * _DIVISOR}", _is_size)
@@ -127,6 +155,7 @@ OPTIONS: Mapping[str, _Rule] = {
     "datalist": _PATH_OR_NONE,
     "manifest": _TEXT,
     "output_dir": _TEXT,
+    "resume": ("be True or False", lambda v: isinstance(v, bool)),
     "source": _PATH_OR_NONE,
     "weights": _TEXT,
     "cases": _whole(1, or_none=True),
@@ -137,13 +166,14 @@ OPTIONS: Mapping[str, _Rule] = {
     "batch_size": _whole(1),
     "val_interval": _whole(1),
     "num_workers": _whole(0),
-    "spacing_mm": _above_0(10, or_none=True),
+    "spacing_mm": ("lie in [0.1, 10] or be '$None'", _is_spacing),
     "patch_size": _SIZE,
     "window_size": _SIZE,
     "domain_randomisation": ("lie in [0, 2]", lambda v: _is_number(v) and 0 <= v <= 2),
     "modalities": ("list distinct names", lambda v: _are_distinct(v, str)),
-    "label_values": ("list distinct whole numbers", lambda v: _are_distinct(v, int)),
+    "label_values": ("list distinct whole numbers, 0 first", _are_labels),
+    "device": ("be cpu, or cuda where there is a GPU", _is_device),
     "picture_modality": _TEXT,
-    "regions": ("map names to lists of label values", _are_lists),
+    "regions": ("map names to lists of label values", _are_regions),
 }
 """Name → rule, and the test of it."""

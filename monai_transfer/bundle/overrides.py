@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import ignite.distributed as idist
 from monai.bundle import ConfigComponent, ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
@@ -26,6 +27,7 @@ from monai_transfer.bundle.references import (
 )
 from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
+from monai_transfer.training import require_usable
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
 _READ_BY_MONAI = frozenset({"imports", "bundle_root", "device", "dataset_dir", *_TRACKING})
@@ -62,8 +64,20 @@ def check_overrides(*, debug: bool = False) -> None:
         if len(identity) == 1:
             key = identity[0]
             check_kind(key, config[key], [file[key] for file in files.values() if key in file])
-    given = [name for name in OPTIONS if name in config]
-    check_options({name: workflow.parser.get_parsed_content(name) for name in given})
+    given = [name for name in (*OPTIONS, "label_names") if name in config]
+    options = {name: workflow.parser.get_parsed_content(name) for name in given}
+    check_options(options)
+    _require_place(options, config)
+
+
+def _require_place(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """The output folder can be written, and no other run's work is lost in it."""
+    resume = options.get("resume")
+    if resume and str(config["output_dir"]).startswith("$monai_transfer.bundle.new_run_dir"):
+        todo = "Name the run's folder: --output_dir runs/…"
+        raise InputError("options", "resume", "come with --output_dir", todo=todo)
+    if "output_dir" in options and idist.get_rank() == 0:
+        require_usable(options["output_dir"], resume=resume)
 
 
 def _files(folder: Path) -> dict[str, Any]:

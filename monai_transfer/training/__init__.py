@@ -1,17 +1,16 @@
-"""Training: loss, inferer, selection, handlers, scoring and the record of a run."""
+"""Training: loss, inferer, selection, handlers, checkpoints, scoring and the record of a run."""
 
-from monai_transfer.training.files import save_atomically
-from monai_transfer.training.handlers import (
-    BestWeights,
-    EngineProgress,
-    History,
-    TrainingProgress,
-    console,
-)
+from monai_transfer.training.best import BestWeights
+from monai_transfer.training.checkpoint import Checkpoint, train
+from monai_transfer.training.events import EventLog
+from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
+from monai_transfer.training.finite import StayFinite
+from monai_transfer.training.handlers import EngineProgress, History, TrainingProgress
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
+from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
 from monai_transfer.training.run import conclude, load_best, on_device, prepare, rank_device
 from monai_transfer.training.scoring import ScoreSubjects
 from monai_transfer.training.segmentation import (
@@ -21,11 +20,17 @@ from monai_transfer.training.segmentation import (
     to_original_grid,
 )
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
+from monai_transfer.training.session import Session, Stopped, require_usable
+from monai_transfer.training.status import Status, read_status
+from monai_transfer.training.terminal import console
 
 __all__ = [
     "BestWeights",
+    "Checkpoint",
     "DecayingWeightCrossEntropy",
     "EngineProgress",
+    "EpochSampler",
+    "EventLog",
     "History",
     "LabelMapd",
     "LesionAUC",
@@ -33,6 +38,11 @@ __all__ = [
     "RunRecord",
     "SaveSegmentationd",
     "ScoreSubjects",
+    "SeededCacheDataset",
+    "Session",
+    "Status",
+    "StayFinite",
+    "Stopped",
     "TrainingProgress",
     "VolumeInferer",
     "class_weights",
@@ -45,8 +55,13 @@ __all__ = [
     "on_device",
     "prepare",
     "rank_device",
+    "read_checkpoint",
+    "read_status",
+    "require_usable",
     "save_atomically",
+    "save_checkpoint",
     "save_label_map",
     "set_operating_point",
     "to_original_grid",
+    "train",
 ]

@@ -1,4 +1,4 @@
-"""What watches a training: progress, history, and the best weights so far."""
+"""What watches a training: progress and history."""
 
 import math
 from collections.abc import Mapping
@@ -7,10 +7,8 @@ from typing import Any
 
 import ignite.distributed as idist
 import pandas as pd
-import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,15 +17,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch import nn
 
 from monai_transfer._files import written_aside
-from monai_transfer.errors import InputError
-from monai_transfer.training.files import save_atomically
+from monai_transfer.training.best import is_best
 from monai_transfer.training.losses import loss_of
-
-console = Console()
-"""Where every run prints, so that progress and tables do not tear each other."""
+from monai_transfer.training.terminal import console
 
 
 class EngineProgress:
@@ -107,7 +101,7 @@ class TrainingProgress(EngineProgress):
 
     def _report(self, validator: Engine, trainer: Engine) -> None:
         metrics = ", ".join(f"{k} {v:.4f}" for k, v in validator.state.metrics.items())
-        best = _is_best(validator)
+        best = is_best(validator)
         console.print(
             f"epoch {trainer.state.epoch:>3}: loss {loss_of(trainer):.4f}, {metrics}"
             f"{'  (best so far)' if best else ''}",
@@ -129,6 +123,7 @@ class History:
     def __init__(self, path: str | Path, validator: Engine) -> None:
         self.path, self.validator = Path(path), validator
         self.rows: dict[int, dict[str, float]] = {}
+        self._losses: list[float] = []
 
     def attach(self, engine: Engine) -> None:
         """Record every epoch of the trainer."""
@@ -143,9 +138,18 @@ class History:
         """The table so far."""
         return pd.DataFrame(list(self.rows.values()))
 
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: the rows, and the losses of the epoch that is on."""
+        return {"rows": [dict(row) for row in self.rows.values()], "losses": list(self._losses)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.rows = {int(row["epoch"]): dict(row) for row in state["rows"]}
+        self._losses = list(state["losses"])
+
     def _begin(self, engine: Engine) -> None:
-        del engine
-        self._losses: list[float] = []
+        if engine.state.iteration % (engine.state.epoch_length or 1) == 0:
+            self._losses = []  # else the epoch goes on
 
     def _collect(self, engine: Engine) -> None:
         self._losses.append(loss_of(engine))
@@ -157,45 +161,7 @@ class History:
         self._update(validator.state.epoch, validator.state.metrics)  # MONAI: the trainer's epoch
 
     def _update(self, epoch: int, values: Mapping[str, float]) -> None:
-        self.rows.setdefault(epoch, {"epoch": epoch, "loss": math.nan}).update(values)
+        row = self.rows.setdefault(epoch, {"epoch": epoch, "loss": math.nan})
+        row.update({name: float(value) for name, value in values.items()})
         with written_aside(self.path) as aside:
             self.frame().to_csv(aside, index=False)
-
-
-class BestWeights:
-    """Keep the network's weights at the validation's best key metric.
-
-    Args:
-        network: whose state dict is saved.
-        path: the file, a plain state dict.
-
-    Attach it to the validator.
-    """
-
-    def __init__(self, network: nn.Module, path: str | Path) -> None:
-        self.network, self.path = network, Path(path)
-
-    def attach(self, engine: Engine) -> None:
-        """Save after each validation that is the best so far.
-
-        Raises:
-            InputError: on saving, weights that are not finite; the file stays what it was.
-        """
-        if idist.get_rank() == 0:
-            engine.add_event_handler(Events.COMPLETED, self._keep)
-
-    def _keep(self, engine: Engine) -> None:
-        if not _is_best(engine):
-            return
-        network = getattr(self.network, "module", self.network)  # below DDP
-        state = network.state_dict()
-        wild = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
-        if wild:
-            todo = "Lower the learning rate."
-            raise InputError("training", "weights", "stay finite", got=wild[0], todo=todo)
-        save_atomically(state, self.path)
-
-
-def _is_best(validator: Engine) -> bool:
-    state: Any = validator.state  # MONAI's evaluator adds the best metric to ignite's state
-    return bool(state.best_metric_epoch == state.epoch)

@@ -1,6 +1,5 @@
 """Kaur 2019's loss: cross entropy with class weights that decay towards 1."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +15,7 @@ from monai_transfer.training.segmentation import read_label
 class DecayingWeightCrossEntropy(nn.Module):
     """Weighted cross entropy; at epoch e the weight of a class is ``1 + (w − 1)·decay^e``.
 
-    Attach it to the trainer as a handler, and it follows the trainer's epochs, and ends the
-    training with an InputError at the first loss that is not finite.
+    Attach it to the trainer as a handler, and it follows the trainer's epochs.
 
     Args:
         class_weights: w of each class at epoch 0, see :func:`class_weights`.
@@ -65,18 +63,11 @@ class DecayingWeightCrossEntropy(nn.Module):
         return nn.functional.cross_entropy(logits.as_subclass(Tensor).float(), target, weights)
 
     def attach(self, engine: Engine) -> None:
-        """Follow the epochs of a trainer and watch its loss."""
+        """Follow the epochs of a trainer."""
         engine.add_event_handler(Events.EPOCH_STARTED, self._follow)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._watch)
 
     def _follow(self, engine: Engine) -> None:
         self.epoch = engine.state.epoch - 1
-
-    def _watch(self, engine: Engine) -> None:
-        loss = loss_of(engine)
-        if not math.isfinite(loss):
-            where = f"training, epoch {engine.state.epoch}"
-            raise InputError(where, "loss", "stay finite", got=loss, todo="Lower --learning_rate.")
 
 
 def loss_of(engine: Engine) -> float:

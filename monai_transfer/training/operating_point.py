@@ -6,7 +6,6 @@ the network's last layer: whoever uses the weights takes the more probable class
 """
 
 import math
-from pathlib import Path
 
 import ignite.distributed as idist
 import torch
@@ -14,8 +13,8 @@ from torch import nn
 
 from monai_transfer.errors import InputError
 from monai_transfer.networks import require_parts
-from monai_transfer.training.files import save_atomically
-from monai_transfer.training.handlers import History, console
+from monai_transfer.training.handlers import History
+from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 
@@ -47,13 +46,12 @@ def fold_threshold(network: nn.Module, threshold: float) -> None:
         bias[1] -= math.log(threshold / (1 - threshold))
 
 
-def set_operating_point(adaptation: Adaptation, history: History, path: str | Path) -> None:
-    """After the best weights are loaded: fold in that epoch's threshold, and save them again.
+def set_operating_point(adaptation: Adaptation, history: History) -> None:
+    """After the best weights are loaded: fold in that epoch's threshold.
 
     Args:
         adaptation: of the trained network.
         history: with the columns that :class:`~monai_transfer.training.selection.LesionAUC` gives.
-        path: the weights' file.
     """
     threshold = 0.5
     if idist.get_rank() == 0:
@@ -62,5 +60,3 @@ def set_operating_point(adaptation: Adaptation, history: History, path: str | Pa
         console.print(f"Operating point: lesion above {threshold:g}, by validation Dice.")
     fold_threshold(adaptation.network, float(torch.as_tensor(idist.broadcast(threshold, src=0))))
     adaptation.verify()
-    if idist.get_rank() == 0:
-        save_atomically(adaptation.network.state_dict(), Path(path))

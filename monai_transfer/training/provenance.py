@@ -15,6 +15,8 @@ import torch
 
 from monai_transfer import __version__
 from monai_transfer._files import written_aside
+from monai_transfer.training.files import read_checkpoint
+from monai_transfer.training.session import CHECKPOINT, Session
 from monai_transfer.transfer import Adaptation
 
 _PACKAGES = ("monai", "torch", "pytorch-ignite", "numpy", "scipy", "nibabel", "nilearn")
@@ -24,15 +26,53 @@ class RunRecord:
     """Collects what is known of a run from its start, and writes it at its end.
 
     Args:
-        output_dir: the run's folder; made now.
+        output_dir: the run's folder; made when the run begins.
         config: the resolved configuration; plain values only.
+        data: what the data are; plain values, ``sha256`` among them.
+        resume: go on with the run that is in the folder, if there is one.
     """
 
-    def __init__(self, output_dir: str | Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        output_dir: str | Path,
+        config: Mapping[str, Any],
+        *,
+        data: Mapping[str, Any] | None = None,
+        resume: bool = False,
+    ) -> None:
         self.output_dir = Path(output_dir)
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        self.config = dict(config)
-        self.started = time.time()
+        self.config, self.data, self.resume = dict(config), dict(data or {}), resume
+        self.session = Session(self.output_dir)
+        self.earlier: dict[str, Any] | None = None  # what the checkpoint holds to go on from
+        self.interruptions = 0
+        self._started, self._seconds_before = time.time(), 0.0
+
+    def begin(self) -> None:
+        """Take the folder, and read the checkpoint to go on from.
+
+        Raises:
+            InputError: another run is in the folder, it cannot be written, or the checkpoint is
+                not whole.
+        """
+        self.session.begin(resume=self.resume)
+        checkpoint = self.output_dir / CHECKPOINT
+        if self.resume and checkpoint.exists():
+            with self.session.running():
+                self.earlier = read_checkpoint(checkpoint)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has been on, interruptions left out."""
+        return self._seconds_before + time.time() - self._started
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"seconds": self.seconds, "interruptions": self.interruptions}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._seconds_before = state["seconds"]
+        self.interruptions = state["interruptions"] + 1
 
     def write(self, adaptation: Adaptation, **more: Any) -> Path:
         """Write ``run.json``, aside and renamed.
@@ -52,7 +92,9 @@ class RunRecord:
             "config": self.config,
             "transfer": adaptation.report.as_dict(),
             "frozen_sha256": dict(adaptation.frozen),
-            "seconds": round(time.time() - self.started, 1),
+            "data": self.data,
+            "seconds": round(self.seconds, 1),
+            "interruptions": self.interruptions,
             "peak_memory_mb": peak_memory_mb(),
             **more,
         }

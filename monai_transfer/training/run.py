@@ -1,6 +1,6 @@
 """The steps of a run that a bundle's ``run`` list calls between MONAI's engines."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import ignite.distributed as idist
@@ -9,10 +9,14 @@ from rich.markup import escape
 from torch import nn
 
 from monai_transfer._files import written_aside
-from monai_transfer.errors import InputError
-from monai_transfer.training.handlers import History, console
+from monai_transfer.training.best import load_best as load_weights
+from monai_transfer.training.files import read_checkpoint, save_atomically
+from monai_transfer.training.handlers import History
+from monai_transfer.training.identity import identity, require_same
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord
+from monai_transfer.training.session import CHECKPOINT
+from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 
@@ -29,60 +33,80 @@ def rank_device() -> torch.device:
 
 
 def prepare(adaptation: Adaptation, record: RunRecord) -> None:
-    """Before training: print the transfer report and save it as ``transfer.json``.
+    """Before training: take the folder; print the transfer report, save it as ``transfer.json``.
 
     Args:
         adaptation: of the network to be trained.
-        record: of the run; its folder exists.
+        record: of the run.
+
+    Raises:
+        InputError: see :meth:`~monai_transfer.training.provenance.RunRecord.begin`; or the run to
+            go on with was begun under other conditions.
     """
-    if idist.get_rank() != 0:
-        return
-    console.print(adaptation.report.table())
-    with written_aside(record.output_dir / "transfer.json") as aside:
-        aside.write_text(adaptation.report.to_json(), "utf-8")
+    record.begin()
+    with record.session.running():
+        if record.earlier is not None:
+            require_same(record.earlier["run"], identity(adaptation, record))
+        if idist.get_rank() == 0:
+            console.print(adaptation.report.table())
+            with written_aside(record.output_dir / "transfer.json") as aside:
+                aside.write_text(adaptation.report.to_json(), "utf-8")
 
 
-def load_best(adaptation: Adaptation, path: str | Path) -> None:
+def load_best(adaptation: Adaptation, record: RunRecord) -> None:
     """After training: prove that what was frozen is untouched, then take the best epoch's weights.
 
     Args:
         adaptation: of the trained network.
-        path: weights kept by :class:`~monai_transfer.training.handlers.BestWeights`.
+        record: of the run, whose last checkpoint holds them.
 
     Raises:
         InputError: a frozen tensor changed, during training or in the weights that were kept; or
             no epoch was validated.
     """
-    adaptation.verify()
-    idist.barrier()  # rank 0 may still be writing
-    if not Path(path).exists():
-        rule, todo = "be validated", "Let --val_interval be at most --epochs."
-        raise InputError("training", "at least one epoch", rule, got="none", todo=todo)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    adaptation.network.load_state_dict(state)
-    adaptation.verify()
+    with record.session.running():
+        adaptation.verify()
+        idist.barrier()  # rank 0 may still be writing
+        kept = read_checkpoint(record.output_dir / CHECKPOINT)
+        load_weights(adaptation.network, kept["states"]["best"])
+        adaptation.verify()
 
 
 def conclude(
     adaptation: Adaptation, record: RunRecord, history: History | None = None, **more: Any
 ) -> None:
-    """After the test: draw the learning curve, write ``run.json``, say where everything is.
+    """After the test: publish the weights, write ``run.json``, say where everything is.
+
+    A training's weights are published as ``model.pt`` here and nowhere else, and the checkpoint
+    is removed: a run whose ``status.json`` says done is complete, and no other is.
 
     Args:
         adaptation: of the trained network.
         record: of the run.
-        history: of the training; ``None`` after an evaluation.
+        history: of the training; ``None`` after an evaluation, which publishes no weights.
         more: further plain values for ``run.json``.
     """
+    with record.session.running():
+        if idist.get_rank() == 0:
+            _publish(adaptation, record, history, more)
+    record.session.end("done")
     if idist.get_rank() != 0:
         return
-    if history is not None:
-        frame = history.frame()
-        metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
-        learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
-    record.write(adaptation, **more)
     if history is not None and adaptation.frozen:
         console.print(f"{len(adaptation.frozen)} frozen tensors are bit-identical.")
     found = sorted(p.name for p in record.output_dir.iterdir() if not p.name.startswith("."))
     where, listed = escape(str(record.output_dir)), escape(", ".join(found))
     console.print(f"Everything is in [bold]{where}[/]: {listed}", soft_wrap=True)
+
+
+def _publish(
+    adaptation: Adaptation, record: RunRecord, history: History | None, more: Mapping[str, Any]
+) -> None:
+    record.write(adaptation, **more)
+    if history is None:
+        return
+    frame = history.frame()
+    metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
+    learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
+    adaptation.verify()
+    save_atomically(adaptation.network.state_dict(), record.output_dir / "model.pt")

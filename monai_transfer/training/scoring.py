@@ -21,9 +21,9 @@ from monai_transfer.metrics import (
     score_regions,
     write_csv,
 )
-from monai_transfer.training.handlers import console
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
 from monai_transfer.training.segmentation import read_label, spacing_of
+from monai_transfer.training.terminal import console
 
 
 class ScoreSubjects:

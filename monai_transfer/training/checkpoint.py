@@ -1,0 +1,151 @@
+"""Checkpoints from which a training goes on to the result it would have had."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from ignite.handlers import Checkpoint as IgniteCheckpoint
+
+from monai_transfer.training.files import save_checkpoint
+from monai_transfer.training.identity import identity
+from monai_transfer.training.provenance import RunRecord
+from monai_transfer.training.randomness import (
+    EpochSampler,
+    random_states,
+    restore_random_states,
+)
+from monai_transfer.training.session import CHECKPOINT
+from monai_transfer.transfer import Adaptation
+
+
+class Checkpoint:
+    """Save everything a training consists of after each epoch, and when a signal ends it.
+
+    The file is written aside and renamed, and the one before it stays until then: a run that is
+    killed at any moment can go on. The trainer goes on where it was, within an epoch too.
+
+    Args:
+        record: of the run; gone on with from ``record.earlier`` if there is one.
+        adaptation: of the network; what is frozen is proved at each end.
+        validator: during it, a signal ends the run without a new checkpoint.
+        states: everything else with a state, by name.
+
+    List it last among the trainer's handlers.
+    """
+
+    def __init__(
+        self,
+        record: RunRecord,
+        adaptation: Adaptation,
+        *,
+        validator: Engine,
+        states: Mapping[str, Any],
+    ) -> None:
+        self.record, self.adaptation, self.validator = record, adaptation, validator
+        self.path = record.output_dir / CHECKPOINT
+        self.states = {"network": adaptation.network, "record": record, **states}
+        self._between_steps = True
+        self._random: Mapping[str, Any] | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Go on when the trainer starts; save after each epoch; watch for signals."""
+        engine.add_event_handler(Events.STARTED, self._restore)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._step_begins)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step_ends)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
+        self.validator.add_event_handler(Events.ITERATION_COMPLETED, self._stop)
+
+    def save(self, engine: Engine) -> None:
+        """Save now, between two steps of the trainer.
+
+        Raises:
+            OSError: as when the disk is full; the checkpoint before this one stays.
+        """
+        if idist.get_rank() != 0:
+            return
+        named = {name: thing.state_dict() for name, thing in self._all(engine).items()}
+        kept = identity(self.adaptation, self.record)
+        save_checkpoint({"run": kept, "states": named, "random": random_states()}, self.path)
+
+    def stop(self, engine: Engine) -> None:
+        """End the run as a signal asks; between two steps, save first.
+
+        Raises:
+            Stopped: always.
+        """
+        accumulates = getattr(engine, "accumulation_steps", 1) > 1  # gradients are not saved
+        if self._between_steps and not accumulates:
+            self.save(engine)
+        self.record.session.stop()
+
+    def _all(self, engine: Engine) -> dict[str, Any]:
+        scaler = getattr(engine, "scaler", None)
+        return {"trainer": engine, **self.states, **({} if scaler is None else {"scaler": scaler})}
+
+    def _restore(self, engine: Engine) -> None:
+        self._between_steps = True
+        earlier = self.record.earlier
+        if earlier is not None:
+            IgniteCheckpoint.load_objects(self._all(engine), earlier["states"])
+            self.adaptation.verify()
+            self._go_on(engine, earlier["random"])
+        self._tell(engine)
+
+    def _go_on(self, engine: Engine, random: Mapping[str, Any]) -> None:
+        loader: Any = getattr(engine, "data_loader", None)
+        within = engine.state.iteration % (engine.state.epoch_length or 1)
+        if not within:
+            restore_random_states(random)
+            return
+        sampler = loader.sampler
+        assert isinstance(sampler, EpochSampler)
+        sampler.skip(within * loader.batch_size)
+        self._random = random  # not yet: the loader, opened a second time, draws a number first
+
+    def _step_begins(self, engine: Engine) -> None:
+        del engine
+        self._between_steps = False
+        if self._random is not None:
+            restore_random_states(self._random)
+            self._random = None
+
+    def _step_ends(self, engine: Engine) -> None:
+        """Let a signal end the run; at an epoch's last step, after what belongs to the epoch."""
+        last = engine.state.iteration % (engine.state.epoch_length or 1) == 0
+        self._between_steps = not last
+        if not last and self.record.session.is_asked():
+            self.stop(engine)
+
+    def _epoch_completed(self, engine: Engine) -> None:
+        self.save(engine)
+        self._between_steps = True
+        self._tell(engine)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self.record.session.is_asked():
+            self.record.session.stop()
+
+    def _tell(self, engine: Engine) -> None:
+        self.record.session.progress(engine.state.epoch, engine.state.max_epochs or 0)
+
+
+def train(trainer: Engine, checkpoint: Checkpoint) -> None:
+    """Train to the end, or to a signal that ends the run with a checkpoint.
+
+    Args:
+        trainer: a MONAI trainer with `checkpoint` among its handlers.
+        checkpoint: knows the run.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    session = checkpoint.record.session
+    with session.running():
+        try:
+            trainer.run()
+        except Exception:
+            if session.asked is None:
+                raise
+            checkpoint.stop(trainer)  # the signal ended the loader's processes first

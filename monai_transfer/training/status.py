@@ -1,0 +1,77 @@
+"""What a run says of itself in ``status.json``: running, failed or done."""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from monai_transfer._files import written_aside
+from monai_transfer.errors import InputError
+
+STATUS = "status.json"
+"""Its name in a run's folder."""
+
+STATES = ("running", "failed", "done")
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of a run; no path, host or user in it.
+
+    Args:
+        state: ``running``, ``failed`` or ``done``. A run that was killed outright can say nothing:
+            it still reads ``running``, with an old date.
+        epoch: the last complete one.
+        epochs: how many there will be; 0 before that is known, and for an evaluation.
+        reason: why it failed.
+    """
+
+    state: str
+    epoch: int = 0
+    epochs: int = 0
+    reason: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write the file, aside and renamed, with the date (UTC)."""
+        updated = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with written_aside(folder / STATUS) as aside:
+            aside.write_text(json.dumps({**asdict(self), "updated": updated}, indent=2), "utf-8")
+
+
+def read_status(folder: str | os.PathLike[str]) -> Status | None:
+    """The status of a run; ``None`` where there is none.
+
+    Raises:
+        InputError: a file that does not hold one.
+    """
+    try:
+        content = json.loads((Path(folder) / STATUS).read_text("utf-8"))
+        status = Status(*(content[key] for key in ("state", "epoch", "epochs", "reason")))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(STATUS, "it", "hold a run's status", got=type(error).__name__) from error
+    if status.state not in STATES:
+        raise InputError(STATUS, "state", f"be one of {', '.join(STATES)}", got=status.state)
+    return status
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed, in words that name no file, host or user.
+
+    Of an :class:`~monai_transfer.errors.InputError` anywhere among the causes it is the rule that
+    was broken, of a system's error its text, of any other its kind.
+
+    Example:
+        >>> reason_of(OSError(28, "No space left on device", "/home/ada/run/model.pt"))
+        'OSError: No space left on device'
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return f"{cause.what} must {cause.rule}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{type(cause).__name__}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return type(error).__name__
