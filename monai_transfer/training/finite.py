@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
 from monai_transfer.errors import InputError
+from monai_transfer.training.losses import loss_of
 
 
 class StayFinite:
@@ -32,7 +33,7 @@ class StayFinite:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._weights)
 
     def _loss(self, engine: Engine) -> None:
-        loss = float(engine.state.output["loss"].detach())
+        loss = loss_of(engine)
         if not math.isfinite(loss):
             raise _wild(engine, "loss", loss)
 

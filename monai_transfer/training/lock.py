@@ -2,12 +2,11 @@
 
 import errno
 import os
+import sys
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # pragma: no cover - not a POSIX system
-    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
 """Name of the file that is locked; it holds nothing."""
@@ -40,7 +39,7 @@ class FolderLock:
         Raises:
             OSError: the file cannot be made.
         """
-        if fcntl is None:
+        if sys.platform == "win32":
             return None
         while True:
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)

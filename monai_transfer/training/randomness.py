@@ -1,6 +1,6 @@
 """Randomness that depends on what is drawn, never on when or by which process.
 
-A patch is drawn from the seed, the epoch and the subject's index. So neither the number of loader
+A patch is drawn from the seed, the epoch and the subject's number. So neither the number of loader
 processes, nor an interruption, nor what was cached before changes it.
 """
 
@@ -20,7 +20,7 @@ class Draw(NamedTuple):
     """One subject in one epoch: what a :class:`EpochSampler` asks a dataset for."""
 
     epoch: int
-    index: int
+    item: int
 
 
 class EpochSampler(DistributedSampler[Any]):
@@ -37,7 +37,7 @@ class EpochSampler(DistributedSampler[Any]):
         >>> sampler = EpochSampler(range(3), seed=0)
         >>> sampler.set_epoch(2)
         >>> sorted(sampler)
-        [Draw(epoch=2, index=0), Draw(epoch=2, index=1), Draw(epoch=2, index=2)]
+        [Draw(epoch=2, item=0), Draw(epoch=2, item=1), Draw(epoch=2, item=2)]
     """
 
     def __init__(self, dataset: Any, seed: int = 0) -> None:
@@ -86,7 +86,7 @@ class SeededCacheDataset(CacheDataset):
             return super().__getitem__(index)
         state = np.random.SeedSequence([self.seed, *index]).generate_state(1)
         self.transform.set_random_state(seed=int(state[0]))
-        return super().__getitem__(index.index)
+        return super().__getitem__(index.item)
 
 
 def random_states() -> dict[str, Any]:
