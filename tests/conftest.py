@@ -2,6 +2,8 @@
 
 import os
 import pkgutil
+import sys
+from collections.abc import Iterator
 
 import pytest
 from jaxtyping import install_import_hook
@@ -36,6 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def no_run_is_left_open() -> Iterator[None]:
+    """A run that a test began and left holds its folder's lock, and the signals."""
+    yield
+    session = sys.modules.get("monai_transfer.training.session")
+    if session is not None and session.Session.current is not None:
+        session.Session.current.end("failed", "the test is over")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from monai_transfer.bundle.options import OPTIONS, check_kind, check_options
 from monai_transfer.errors import InputError
@@ -11,6 +12,7 @@ GOOD = {
     "datalist": [None, "list.json"],
     "manifest": ["brats2018"],
     "output_dir": ["runs/a"],
+    "resume": [True, False],
     "source": [None, "ms_source"],
     "weights": ["model.pt"],
     "cases": [None, 1, 150],
@@ -28,13 +30,15 @@ GOOD = {
     "modalities": [["flair"], ["t1", "t1c", "t2", "flair"]],
     "label_values": [[0, 1], [0, 1, 2, 4]],
     "picture_modality": ["flair"],
-    "regions": [{}, {"lesion": [1]}],
+    "device": ["cpu", torch.device("cpu")],
+    "regions": [{"lesion": [1]}],
 }
 BAD = {
     "dataset_dir": ["", 3],
     "datalist": ["", 3],
     "manifest": [None, ""],
     "output_dir": [None, "", Path("a")],
+    "resume": [None, 1, "yes"],
     "source": [1],
     "weights": [None],
     "cases": [0, 1.0, True, "4"],
@@ -45,14 +49,15 @@ BAD = {
     "batch_size": [0],
     "val_interval": [0],
     "num_workers": [-1],
-    "spacing_mm": [0, -2, 11, float("nan")],
+    "spacing_mm": [0, -2, 0.01, 11, float("nan")],
     "patch_size": [[16, 16], [16, 16, 20], [8, 16, 16], [16.0] * 3, 48, None],
     "window_size": [[0, 0, 0], "160"],
     "domain_randomisation": [-0.1, 2.1, None],
     "modalities": [[], ["t1", "t1"], "flair", [1]],
-    "label_values": [[], [0, 0], [0, 1.5], [False, True]],
+    "label_values": [[], [0, 0], [0, 1.5], [False, True], [1, 2], [1, 0]],
     "picture_modality": [None, ""],
-    "regions": [[1], {"lesion": 1}],
+    "device": ["gpu", "cuda:99", "mps", None, 1.5],
+    "regions": [[1], {"lesion": 1}, {}, {"lesion": []}],
 }
 
 
@@ -85,6 +90,21 @@ def test_a_region_holds_declared_labels_only():
         InputError, match=r"region core must hold label values 0, 1 only, got \[2\]"
     ):
         check_options({"label_values": [0, 1], "regions": {"core": [2]}})
+
+
+def test_a_patch_fits_into_the_window():
+    check_options({"patch_size": [16, 24, 16], "window_size": (16, 24, 32)})
+    with pytest.raises(
+        InputError,
+        match="window_size must be at least patch_size, 16, 24, 16, on each axis, got 16, 16, 32",
+    ):
+        check_options({"patch_size": [16, 24, 16], "window_size": (16, 16, 32)})
+
+
+def test_a_name_is_given_to_declared_labels_only():
+    check_options({"label_values": [0, 1], "label_names": {"1": "lesion"}})
+    with pytest.raises(InputError, match="label_names must name label values 0, 1 only, got 4"):
+        check_options({"label_values": [0, 1], "label_names": {"1": "lesion", "4": "oedema"}})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from monai_transfer.training import (
     VolumeInferer,
     class_weights,
     console,
+    save_atomically,
 )
 from monai_transfer.transforms import k19, k19_training
 
@@ -45,6 +46,7 @@ def train(entries: list[dict], folder: Path, *, seed: int, epochs: int) -> dict[
     chain = k19_training(preset, (16, 16, 16), domain_randomisation=0.1)
     loss = DecayingWeightCrossEntropy(class_weights(entries, LABEL_VALUES), decay=0.3)
     inferer = VolumeInferer((24, 24, 24), amp=False)
+    best = BestWeights(network)
     validator = SupervisedEvaluator(
         device=CPU,
         val_data_loader=DataLoader(CacheDataset(entries[:1], preset, progress=False)),
@@ -52,7 +54,7 @@ def train(entries: list[dict], folder: Path, *, seed: int, epochs: int) -> dict[
         inferer=inferer,
         key_val_metric={"mean_dice": RegionDice(REGIONS, LABEL_VALUES)},
         additional_metrics={"lesion_auc": LesionAUC()},
-        val_handlers=[BestWeights(network, folder / "model.pt")],
+        val_handlers=[best],
     )
     training = CacheDataset(entries[::2], chain, progress=False)
     trainer = SupervisedTrainer(
@@ -78,6 +80,7 @@ def train(entries: list[dict], folder: Path, *, seed: int, epochs: int) -> dict[
     )
     with console.capture():
         trainer.run()
+    save_atomically(best.weights, folder / "model.pt")
     return network.state_dict()
 
 

@@ -1,94 +1,11 @@
-import math
-
 import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from ignite.engine import Engine, Events
 from monai.handlers import ValidationHandler
-from torch import nn
 
-from monai_transfer.errors import InputError
-from monai_transfer.training import BestWeights, EngineProgress, History, TrainingProgress, console
-
-
-@pytest.fixture
-def network() -> nn.Module:
-    return nn.Linear(1, 1)
-
-
-def train(network: nn.Module, validator: Engine, epochs: int) -> None:
-    """Write the epoch into the weights, then validate, as many times as asked."""
-    for epoch in range(1, epochs + 1):
-        with torch.no_grad():
-            network.weight.fill_(epoch)
-        validator.run(epoch)
-
-
-def kept(path) -> float:
-    return torch.load(path, weights_only=True)["weight"].item()
-
-
-@pytest.mark.parametrize(
-    ("scores", "best"),
-    [
-        ([0.1, 0.7, 0.3], 2),
-        ([0.5, 0.5, 0.5], 1),
-        ([0.1, 0.2, 0.3], 3),
-        ([0.0, 0.0], 1),
-        ([-0.2, -0.1, -0.3], 2),
-    ],
-)
-def test_the_weights_of_the_best_epoch_are_kept(
-    scores, best, network, scripted_validator, tmp_path
-):
-    validator = scripted_validator(scores, BestWeights(network, tmp_path / "model.pt"))
-    train(network, validator, len(scores))
-    assert kept(tmp_path / "model.pt") == best
-    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
-
-
-def test_weights_below_a_wrapper_are_saved_under_their_own_names(
-    network, scripted_validator, tmp_path
-):
-    class Wrapper(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.module = network
-
-    validator = scripted_validator([1.0], BestWeights(Wrapper(), tmp_path / "model.pt"))
-    validator.run(1)
-    assert set(torch.load(tmp_path / "model.pt", weights_only=True)) == {"weight", "bias"}
-
-
-def test_a_kill_in_the_middle_of_saving_leaves_the_last_best_weights(
-    network, scripted_validator, tmp_path, monkeypatch
-):
-    path = tmp_path / "model.pt"
-    validator = scripted_validator([0.1, 0.2, 0.3], BestWeights(network, path))
-    train(network, validator, 1)
-
-    def killed(_content, file):
-        file.write(b"PK")
-        raise SystemExit(137)
-
-    monkeypatch.setattr(torch, "save", killed)
-    with pytest.raises(SystemExit):
-        validator.run(2)
-    assert kept(path) == 1
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_weights_that_are_not_finite_are_never_the_best(network, scripted_validator, tmp_path):
-    path = tmp_path / "model.pt"
-    validator = scripted_validator([0.1, 0.2], BestWeights(network, path))
-    train(network, validator, 1)
-    with torch.no_grad():
-        network.bias.fill_(math.nan)
-    with pytest.raises(InputError, match=r"weights must stay finite, got bias\. Lower the"):
-        validator.run(2)
-    assert kept(path) == 1
+from monai_transfer.training import EngineProgress, History, TrainingProgress, console
 
 
 def run_with_history(path, trainer, validator, *, first: str, interval: int = 2) -> History:
@@ -126,6 +43,26 @@ def test_history_so_far_survives_a_training_that_fails(
     with pytest.raises(IndexError, match="the script is over"):
         run_with_history(path, trainer, scripted_validator([0.25]), first="validation")
     assert pd.read_csv(path)["loss"].tolist() == [3.0]
+
+
+def test_history_goes_on_from_a_checkpoint_within_an_epoch(
+    scripted_trainer, scripted_validator, tmp_path
+):
+    path = tmp_path / "history.csv"
+    trainer, validator = scripted_trainer([4.0, 2.0, 1.0]), scripted_validator([0.25])
+    history = History(path, validator)
+    history.attach(trainer)
+    ValidationHandler(1, validator).attach(trainer)
+    with pytest.raises(IndexError, match="the script is over"):
+        trainer.run(range(2), max_epochs=2)
+    second = History(path, scripted_validator([0.5]))
+    second.load_state_dict(history.state_dict())
+    trainer = scripted_trainer([0.5])
+    trainer.load_state_dict({"iteration": 3, "epoch_length": 2, "max_epochs": 2})
+    second.attach(trainer)
+    ValidationHandler(1, second.validator).attach(trainer)
+    trainer.run(range(1), max_epochs=2)
+    assert path.read_text().splitlines() == ["epoch,loss,score", "1,3.0,0.25", "2,0.75,0.5"]
 
 
 def test_a_validation_before_the_first_epoch_has_no_loss(
@@ -243,7 +180,7 @@ def test_only_the_first_of_several_processes_writes_and_draws(
     scripted_trainer, scripted_validator, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(idist, "get_rank", lambda: 1)
-    validator = scripted_validator([0.5], BestWeights(nn.Linear(1, 1), tmp_path / "model.pt"))
+    validator = scripted_validator([0.5])
     trainer, progress = scripted_trainer([1.0]), TrainingProgress(validator)
     progress.attach(trainer)
     History(tmp_path / "history.csv", validator).attach(trainer)

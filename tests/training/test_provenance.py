@@ -25,7 +25,9 @@ def adaptation():
 
 
 def test_the_record_says_what_ran_on_what_with_which_result(adaptation, tmp_path):
-    record = RunRecord(tmp_path / "run", {"seed": 3, "strategy": "decoder"})
+    record = RunRecord(
+        tmp_path / "run", {"seed": 3, "strategy": "decoder"}, data={"name": "clinic"}
+    )
     path = record.write(adaptation, datalist_sha256="cd" * 32)
     assert path == tmp_path / "run" / "run.json"
     content = json.loads(path.read_text("utf-8"))
@@ -37,13 +39,16 @@ def test_the_record_says_what_ran_on_what_with_which_result(adaptation, tmp_path
         "config",
         "transfer",
         "frozen_sha256",
+        "data",
         "seconds",
+        "interruptions",
         "peak_memory_mb",
         "datalist_sha256",
     }
     assert content["monai_transfer"] == monai_transfer.__version__
     assert content["config"] == {"seed": 3, "strategy": "decoder"}
     assert content["datalist_sha256"] == "cd" * 32
+    assert content["data"] == {"name": "clinic"}
     assert content["transfer"]["source"] == "lesions"
     assert content["transfer"]["source_sha256"] == "ab" * 32
     assert content["transfer"]["strategy"]["freeze"] == ["encoder"]
@@ -68,6 +73,20 @@ def test_time_is_counted_from_the_records_beginning(adaptation, tmp_path, monkey
     record = RunRecord(tmp_path, {})
     now[0] += 62.34
     assert json.loads(record.write(adaptation).read_text())["seconds"] == 62.3
+
+
+def test_the_time_of_an_interruption_is_not_counted(adaptation, tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(provenance.time, "time", lambda: now[0])
+    first = RunRecord(tmp_path, {})
+    now[0] += 10
+    kept = first.state_dict()
+    now[0] += 500
+    second = RunRecord(tmp_path, {})
+    second.load_state_dict(kept)
+    now[0] += 3
+    content = json.loads(second.write(adaptation).read_text())
+    assert (content["seconds"], content["interruptions"]) == (13.0, 1)
 
 
 def test_values_json_does_not_know_are_written_as_text(adaptation, tmp_path):

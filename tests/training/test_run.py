@@ -16,7 +16,9 @@ from monai_transfer.training import (
     on_device,
     prepare,
     rank_device,
-    save_atomically,
+    read_status,
+    run,
+    save_checkpoint,
 )
 from monai_transfer.transfer import Adaptation, Source, adapt
 
@@ -45,6 +47,12 @@ def history(tmp_path, scripted_trainer, scripted_validator) -> History:
     ValidationHandler(1, validator).attach(trainer)
     trainer.run(range(1), max_epochs=2)
     return history
+
+
+def keep(weights: dict[str, torch.Tensor] | None, record: RunRecord) -> None:
+    """Leave the checkpoint of a training with these best weights."""
+    best = {"weights": weights, "metric": 0.5, "epoch": 2}
+    save_checkpoint({"states": {"best": best}}, record.output_dir / "checkpoint.pt")
 
 
 def changed(adaptation: Adaptation, name: str) -> dict[str, torch.Tensor]:
@@ -85,13 +93,15 @@ def test_the_transfer_report_is_printed_and_saved_before_training(adaptation, re
     assert "Transfer: lesions, strategy decoder" in printed.get()
     saved = json.loads((record.output_dir / "transfer.json").read_text("utf-8"))
     assert saved == json.loads(adaptation.report.to_json())
-    assert [path.name for path in record.output_dir.iterdir()] == ["transfer.json"]
+    left = {path.name for path in record.output_dir.iterdir()}
+    assert left == {"transfer.json", "status.json", ".lock"}
+    assert read_status(record.output_dir).state == "running"
 
 
-def test_the_best_weights_come_back_after_training(adaptation, tmp_path):
+def test_the_best_weights_come_back_after_training(adaptation, record):
     best = changed(adaptation, "head.output.bias")
-    save_atomically(best, tmp_path / "model.pt")
-    load_best(adaptation, tmp_path / "model.pt")
+    keep(best, record)
+    load_best(adaptation, record)
     for name, value in adaptation.network.state_dict().items():
         assert torch.equal(value, best[name]), name
 
@@ -100,34 +110,42 @@ FROZEN = ["encoder.steps.0.0.weight", "encoder.pools.1.1.running_var"]
 
 
 @pytest.mark.parametrize("name", FROZEN)
-def test_a_frozen_tensor_that_training_moved_is_an_error(name, adaptation, tmp_path):
-    save_atomically(adaptation.network.state_dict(), tmp_path / "model.pt")
+def test_a_frozen_tensor_that_training_moved_is_an_error(name, adaptation, record):
+    keep(adaptation.network.state_dict(), record)
     adaptation.network.load_state_dict(changed(adaptation, name))
     with pytest.raises(InputError, match=f"bit-identical after training, got {name}"):
-        load_best(adaptation, tmp_path / "model.pt")
+        load_best(adaptation, record)
 
 
 @pytest.mark.parametrize("name", FROZEN)
-def test_a_frozen_tensor_that_differs_in_the_kept_weights_is_an_error(name, adaptation, tmp_path):
-    save_atomically(changed(adaptation, name), tmp_path / "model.pt")
+def test_a_frozen_tensor_that_differs_in_the_kept_weights_is_an_error(name, adaptation, record):
+    keep(changed(adaptation, name), record)
     with pytest.raises(InputError, match=f"bit-identical after training, got {name}"):
-        load_best(adaptation, tmp_path / "model.pt")
+        load_best(adaptation, record)
 
 
-def test_a_training_that_was_never_validated_has_no_best_weights(adaptation, tmp_path):
+def test_a_training_that_was_never_validated_has_no_best_weights(adaptation, record):
+    keep(None, record)
     with pytest.raises(InputError, match=r"at least one epoch must be validated.* --val_interval"):
-        load_best(adaptation, tmp_path / "model.pt")
+        load_best(adaptation, record)
 
 
 def test_the_end_leaves_a_curve_and_a_record_and_says_where(adaptation, record, history):
     with console.capture() as printed:
+        prepare(adaptation, record)
+        keep(None, record)
         conclude(adaptation, record, history, datalist_sha256="cd")
     files = {path.name for path in record.output_dir.iterdir()}
-    assert files == {"history.csv", "learning_curve.png", "run.json"}
+    curves = {"history.csv", "learning_curve.png"}
+    assert files == {"model.pt", "run.json", "status.json", "transfer.json", *curves}
+    assert read_status(record.output_dir).state == "done"
+    published = torch.load(record.output_dir / "model.pt", weights_only=True)
+    for name, value in adaptation.network.state_dict().items():
+        assert torch.equal(value, published[name]), name
     content = json.loads((record.output_dir / "run.json").read_text("utf-8"))
     assert content["datalist_sha256"] == "cd"
     assert f"{len(adaptation.frozen)} frozen tensors are bit-identical" in printed.get()
-    where = f"Everything is in {record.output_dir}: history.csv, learning_curve.png, run.json"
+    where = f"Everything is in {record.output_dir}: history.csv, learning_curve.png"
     assert where in printed.get()
 
 
@@ -151,6 +169,20 @@ def test_a_folder_with_brackets_in_its_name_is_named_as_it_is(adaptation, tmp_pa
     with console.capture() as printed:
         conclude(adaptation, record)
     assert f"Everything is in {tmp_path}/[red]/run[1]: run.json" in printed.get()
+
+
+def test_a_run_that_cannot_be_concluded_publishes_nothing(adaptation, record, history, monkeypatch):
+    def full(*_args, **_more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "learning_curve", full)
+    with console.capture():
+        prepare(adaptation, record)
+        with pytest.raises(OSError, match="No space left"):
+            conclude(adaptation, record, history)
+    assert not (record.output_dir / "model.pt").exists()
+    status = read_status(record.output_dir)
+    assert (status.state, status.reason) == ("failed", "OSError: No space left on device")
 
 
 def test_only_the_first_of_several_processes_writes(adaptation, record, history, monkeypatch):
