@@ -3,6 +3,7 @@
 TensorBoard's own writer puts the name of the machine into the name of the file.
 """
 
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,52 +24,45 @@ class EventLog:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._records: RecordWriter | None = None
-        self._file: Any = None
+        self._path: Path | None = None
+        self._records = io.BytesIO()
         self._steps = 0  # the highest step written
         self._first: int | None = None
 
     def add_scalar(self, tag: str, value: float, global_step: int) -> None:
-        """Write one number, shown under `tag` at `global_step`."""
+        """Log one number, shown under `tag` at `global_step`; it is written by :meth:`flush`."""
         self._steps = max(self._steps, global_step)
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=float(value))])
-        self._write(Event(wall_time=time.time(), step=global_step, summary=summary))
+        self._add(step=global_step, summary=summary)
 
     def flush(self) -> None:
-        """Hand what was written to the system."""
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> None:
-        """Close the file; the next scalar opens another."""
-        if self._file is not None:
-            self._file.close()
-            self._file = self._records = None
+        """Append what was logged to the file."""
+        if self._path is None:
+            self._begin()
+        assert self._path is not None
+        with self._path.open("ab") as file:
+            file.write(self._records.getvalue())
+        self._records = io.BytesIO()
 
     def state_dict(self) -> dict[str, int]:
         """For a checkpoint."""
         return {"steps": self._steps}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on from a checkpoint: TensorBoard drops the steps after it."""
-        self.close()
-        self._steps = state["steps"]
+        """Go on from a checkpoint, in a new file: TensorBoard drops the steps after it."""
+        self._path, self._steps = None, state["steps"]
         self._first = self._steps + 1
 
-    def _write(self, event: Event) -> None:
-        if self._records is None:
-            self._open()
-        assert self._records is not None
-        self._records.write(event.SerializeToString())
+    def _add(self, **content: Any) -> None:
+        event = Event(wall_time=time.time(), **content)
+        RecordWriter(self._records).write(event.SerializeToString())
 
-    def _open(self) -> None:
+    def _begin(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         number = 1 + len(list(self.folder.glob("events.out.tfevents.*")))
-        self._file = (self.folder / f"events.out.tfevents.{number:04d}").open("xb")
-        self._records = RecordWriter(self._file)
-        now = time.time()
-        self._records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+        self._path = self.folder / f"events.out.tfevents.{number:04d}"
+        logged, self._records = self._records.getvalue(), io.BytesIO()
+        self._add(file_version="brain.Event:2")
         if self._first is not None:
-            start = SessionLog(status=SessionLog.START)
-            restart = Event(wall_time=now, step=self._first, session_log=start)
-            self._records.write(restart.SerializeToString())
+            self._add(step=self._first, session_log=SessionLog(status=SessionLog.START))
+        self._records.write(logged)

@@ -4,6 +4,7 @@ Run by ``runpy.run_path`` with ``FOLDER``, ``ENTRIES`` (JSON) and options among 
 """
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -157,6 +158,7 @@ def killed_at(step: int) -> Callable[[Engine], None]:
 
 
 if __name__ == "__main__":
+    multiprocessing.set_start_method("fork", force=True)  # loaders end with their parent
     options: dict[str, Any] = json.loads(globals()["OPTIONS"])
     step = options.pop("killed_at", None)
     with console.capture():
