@@ -1,9 +1,10 @@
 import os
+import signal
 import stat
 
 import pytest
 
-from monai_transfer._files import written_aside
+from monai_transfer._files import remove_orphans, written_aside
 
 
 def test_the_file_appears_whole_and_nothing_else_does(tmp_path):
@@ -38,3 +39,17 @@ def test_the_folder_is_flushed_after_the_file_was_renamed(tmp_path, monkeypatch)
     with written_aside(tmp_path / "a") as aside:
         aside.write_text("x")
     assert [stat.S_ISDIR(mode) for mode in flushed] == [False, True]
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with written_aside(tmp_path / "below" / "table.csv") as aside:
+            aside.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (tmp_path / ".hidden").touch()
+    (tmp_path / ".aside.txt").touch()
+    (orphan,) = (tmp_path / "below").iterdir()
+    assert remove_orphans(tmp_path) == [orphan]
+    assert {path.name for path in tmp_path.rglob("*")} == {".hidden", ".aside.txt", "below"}

@@ -3,6 +3,7 @@
 MONAI takes any key on the command line: one that no config knows is added and never read.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from monai_transfer.errors import InputError, choice
 from monai_transfer.training import require_usable
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 _READ_BY_MONAI = frozenset({"imports", "bundle_root", "device", "dataset_dir", *_TRACKING})
 
 
@@ -131,11 +133,13 @@ def _is_program() -> bool:
 def _say_input_errors(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """An exception hook that prints an input error as one line, and all others in full."""
+    """An exception hook: one line for an input error or a failing disk, all others in full."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, InputError):
-            sys.stderr.write(f"error: {cause}\n(--debug True shows where it was raised)\n")
+        disk = isinstance(cause, OSError) and cause.errno in _OF_THE_DISK
+        if isinstance(cause, InputError) or disk:
+            todo = ". Mend that; --resume True goes on from the last checkpoint." if disk else ""
+            sys.stderr.write(f"error: {cause}{todo}\n(--debug True shows where it was raised)\n")
             return
         cause = cause.__cause__ or cause.__context__
     sys.__excepthook__(kind, error, trace)

@@ -1,3 +1,5 @@
+import errno
+import os
 import sys
 from types import SimpleNamespace
 
@@ -69,3 +71,22 @@ def test_any_other_error_is_shown_in_full(capsys: pytest.CaptureFixture[str]):
     assert "Traceback" in shown
     assert "ZeroDivisionError: by zero" in shown
     assert "error: " not in shown.replace("Error: ", "")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_failing_disk_is_one_line_that_says_how_to_go_on(
+    code: int, capsys: pytest.CaptureFixture[str]
+):
+    error = RuntimeError("Failed to evaluate")
+    error.__cause__ = OSError(code, os.strerror(code), "runs/a/checkpoint.pt")
+    _say_input_errors(type(error), error, error.__traceback__)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: ")
+    assert f"{os.strerror(code)}: 'runs/a/checkpoint.pt'. Mend that; --resume True goes" in first
+    assert second == "(--debug True shows where it was raised)"
+
+
+def test_any_other_error_of_the_system_is_shown_in_full(capsys: pytest.CaptureFixture[str]):
+    error = FileNotFoundError(2, "No such file", "x")
+    _say_input_errors(type(error), error, error.__traceback__)
+    assert "FileNotFoundError" in capsys.readouterr().err

@@ -74,15 +74,12 @@ def require_same_end(folder: Path, whole: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {p.name for p in whole.iterdir()}
 
 
-@pytest.mark.parametrize(
-    ("step", "workers", "then"),
-    [(2, 0, 0), (3, 0, 2), (5, 2, 0), (6, 0, 0), (10, 2, 2)],
-    ids=lambda value: str(value),
-)
+@pytest.mark.parametrize("case", [(2, 0, 0), (3, 0, 2), (5, 2, 0), (6, 0, 0), (10, 2, 2)], ids=str)
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    step: int, workers: int, then: int, run: Callable[..., str], whole: Path, tmp_path: Path
+    case: tuple[int, int, int], run: Callable[..., str], whole: Path, tmp_path: Path
 ):
     """Within an epoch, at its last step, before a validation; with other loader processes."""
+    step, workers, then = case
     with pytest.raises(Stopped) as stopped:
         run(workers=workers, at_step=sent(signal.SIGTERM, step))
     assert stopped.value.code == 143
@@ -217,17 +214,18 @@ def test_frozen_tensors_that_differ_in_the_checkpoint_are_refused(
         run(resume=True)
 
 
-@pytest.mark.parametrize("write", range(5))
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize(
+    "case", [*((n, errno.ENOSPC) for n in range(6)), (0, errno.EROFS)], ids=str
+)
 def test_a_full_or_readonly_disk_leaves_the_last_checkpoint(
-    write: int,
-    code: int,
+    case: tuple[int, int],
     run: Callable[..., str],
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    """At the n-th write from the sixth step on: history, checkpoint, status, event file."""
+    """At the n-th flush from the sixth step on: of the history's, checkpoint's, status's files."""
+    write, code = case
     flush, left = _files._flush, [write]
 
     def failing(path: Path) -> None:
