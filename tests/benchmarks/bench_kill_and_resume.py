@@ -1,0 +1,125 @@
+"""Kill trainings outright at random moments, let them go on, and compare with one left alone.
+
+Every run is the command a user types, in a process of its own, on a small simulated cohort; every
+second one has two loader processes. A line for each run and a summary; the exit status is 1 when
+weights or scores differ in one bit, or a file is left over.
+
+    python tests/benchmarks/bench_kill_and_resume.py [--kills 30] [--runs 6] [--epochs 16]
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from monai_transfer.bundle import bundles_dir
+from monai_transfer.data import build_datalist, manifest_path, read_manifest, write_datalist
+from monai_transfer.simulation import simulate_cohort
+
+SPACING_MM = 6.0
+COMPARED = ("model.pt", "history.csv", "metrics.csv")
+
+
+def cohort(folder: Path) -> Path:
+    """A simulated cohort of eight, and its datalist."""
+    simulate_cohort("brats", folder, subjects=8, spacing_mm=SPACING_MM, progress=False)
+    described = read_manifest(manifest_path("simulated_brats"))
+    write_datalist(build_datalist(described, folder, validation=1, test=1), folder / "list.json")
+    return folder
+
+
+def started(data: Path, output: Path, *, workers: int, epochs: int) -> subprocess.Popen[bytes]:
+    """The training, begun or gone on with."""
+    options = {
+        "dataset_dir": data,
+        "datalist": data / "list.json",
+        "spacing_mm": SPACING_MM,
+        "patch_size": [24, 32, 24],
+        "cases": 6,
+        "epochs": epochs,
+        "num_workers": workers,
+        "domain_randomisation": 1.0,
+        "output_dir": output,
+        "resume": True,
+        "device": "cpu",
+    }
+    config = str(bundles_dir() / "brats_ft" / "train.json")
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config]
+    command += [str(text) for key, value in options.items() for text in (f"--{key}", value)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def files(folder: Path) -> set[str]:
+    """Every file of a run, event files apart: there is one for each time it went on."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {str(path) for path in found if path.parent.name != "tensorboard"}
+
+
+def killed(data: Path, output: Path, moments: list[float], *, workers: int, epochs: int) -> int:
+    """Kill a run at each of these seconds of its processes, then let it end; the kills that hit."""
+    for hits, seconds in enumerate(moments):
+        process = started(data, output, workers=workers, epochs=epochs)
+        try:
+            if process.wait(seconds) != 0:
+                raise RuntimeError(f"{output.name} did not go on")
+            return hits  # it was done before
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+    if started(data, output, workers=workers, epochs=epochs).wait() != 0:
+        raise RuntimeError(f"{output.name} did not go on")
+    return len(moments)
+
+
+def left_alone(data: Path, output: Path, *, epochs: int) -> tuple[float, float]:
+    """Train without a kill; seconds until the training began, and until the end."""
+    began, process = time.time(), started(data, output, workers=0, epochs=epochs)
+    while not (output / "transfer.json").exists() and process.poll() is None:
+        time.sleep(0.05)
+    starts = time.time() - began
+    if process.wait() != 0:
+        raise RuntimeError("the run that is left alone failed")
+    return starts, time.time() - began
+
+
+def main() -> int:
+    """Run the comparison; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    draw, console = random.Random(asked.seed), Console(soft_wrap=True, highlight=False)
+    each, same, hits, runs = -(-asked.kills // asked.runs), 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        data, whole = cohort(Path(folder, "data")), Path(folder, "whole")
+        starts, lasts = left_alone(data, whole, epochs=asked.epochs)
+        console.print(f"left alone: trains from {starts:.1f} s on, done at {lasts:.1f} s")
+        while runs < asked.runs or hits < asked.kills:
+            workers, output = 2 * (runs % 2), Path(folder, f"run{runs}")
+            reach = 2 * (lasts - starts) / each  # on average, the last kill is near the end
+            moments = [draw.uniform(0.9 * starts, starts + reach) for _ in range(each)]
+            hit = killed(data, output, moments, workers=workers, epochs=asked.epochs)
+            equal = all((output / n).read_bytes() == (whole / n).read_bytes() for n in COMPARED)
+            over = files(output) ^ files(whole)
+            on = json.loads((output / "run.json").read_text())["interruptions"]
+            console.print(
+                f"run {runs}: {workers} loader processes, {hit} kills, {on} times on from a "
+                f"checkpoint, {'same' if equal else 'OTHER'} bits, left over: {sorted(over)}"
+            )
+            hits, runs, same = hits + hit, runs + 1, same + (equal and not over)
+    console.print(f"{same} of {runs} runs end in the same bits after {hits} kills")
+    return 0 if same == runs else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
