@@ -1,6 +1,7 @@
 """Checkpoints from which a training goes on to the result it would have had."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import ignite.distributed as idist
@@ -45,7 +46,7 @@ class Checkpoint:
         self.record, self.adaptation, self.validator = record, adaptation, validator
         self.path = record.output_dir / CHECKPOINT
         self.states = {"network": adaptation.network, "record": record, **states}
-        self._between_steps = True
+        self._within_epoch = False  # between two steps of one
         self._random: Mapping[str, Any] | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -64,27 +65,35 @@ class Checkpoint:
         """
         if idist.get_rank() != 0:
             return
-        named = {name: thing.state_dict() for name, thing in self._all(engine).items()}
-        kept = identity(self.adaptation, self.record)
-        save_checkpoint({"run": kept, "states": named, "random": random_states()}, self.path)
+        content = {
+            "run": self._identity,
+            "states": {name: thing.state_dict() for name, thing in self._all(engine).items()},
+            "random": self._random or random_states(),
+        }
+        save_checkpoint(content, self.path)
 
     def stop(self, engine: Engine) -> None:
-        """End the run as a signal asks; between two steps, save first.
+        """End the run as a signal asks; within an epoch, save first where that can be gone on with.
 
         Raises:
             Stopped: always.
         """
+        loader: Any = getattr(engine, "data_loader", None)
+        skips = isinstance(getattr(loader, "sampler", None), EpochSampler) and loader.batch_size
         accumulates = getattr(engine, "accumulation_steps", 1) > 1  # gradients are not saved
-        if self._between_steps and not accumulates:
+        if self._within_epoch and skips and not accumulates:
             self.save(engine)
         self.record.session.stop()
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return identity(self.adaptation, self.record)
 
     def _all(self, engine: Engine) -> dict[str, Any]:
         scaler = getattr(engine, "scaler", None)
         return {"trainer": engine, **self.states, **({} if scaler is None else {"scaler": scaler})}
 
     def _restore(self, engine: Engine) -> None:
-        self._between_steps = True
         earlier = self.record.earlier
         if earlier is not None:
             IgniteCheckpoint.load_objects(self._all(engine), earlier["states"])
@@ -93,19 +102,18 @@ class Checkpoint:
         self._tell(engine)
 
     def _go_on(self, engine: Engine, random: Mapping[str, Any]) -> None:
-        loader: Any = getattr(engine, "data_loader", None)
-        within = engine.state.iteration % (engine.state.epoch_length or 1)
-        if not within:
+        steps = engine.state.iteration % (engine.state.epoch_length or 1)
+        if steps == 0:
             restore_random_states(random)
             return
-        sampler = loader.sampler
-        assert isinstance(sampler, EpochSampler)
-        sampler.skip(within * loader.batch_size)
+        loader: Any = engine.data_loader  # type: ignore[attr-defined]
+        loader.sampler.skip(steps * loader.batch_size)
+        self._within_epoch = True
         self._random = random  # not yet: the loader, opened a second time, draws a number first
 
     def _step_begins(self, engine: Engine) -> None:
         del engine
-        self._between_steps = False
+        self._within_epoch = False
         if self._random is not None:
             restore_random_states(self._random)
             self._random = None
@@ -113,13 +121,12 @@ class Checkpoint:
     def _step_ends(self, engine: Engine) -> None:
         """Let a signal end the run; at an epoch's last step, after what belongs to the epoch."""
         last = engine.state.iteration % (engine.state.epoch_length or 1) == 0
-        self._between_steps = not last
+        self._within_epoch = not last
         if not last and self.record.session.is_asked():
             self.stop(engine)
 
     def _epoch_completed(self, engine: Engine) -> None:
         self.save(engine)
-        self._between_steps = True
         self._tell(engine)
         self._stop()
 
@@ -145,7 +152,7 @@ def train(trainer: Engine, checkpoint: Checkpoint) -> None:
     with session.running():
         try:
             trainer.run()
-        except Exception:
-            if session.asked is None:
+        except RuntimeError as error:
+            if session.asked is None or "DataLoader worker" not in str(error):
                 raise
             checkpoint.stop(trainer)  # the signal ended the loader's processes first

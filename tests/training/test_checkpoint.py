@@ -112,13 +112,14 @@ def test_a_stop_says_in_one_line_how_to_go_on(
     assert said.get().splitlines()[-1] == f"Stopped by SIGINT. To go on: {how}"
 
 
+@pytest.mark.parametrize("step", [3, 4], ids=["last of an epoch", "first of an epoch"])
 def test_workers_that_the_signal_reaches_first_do_not_spoil_the_stop(
-    run: Callable[..., str], whole: Path, tmp_path: Path
+    step: int, run: Callable[..., str], whole: Path, tmp_path: Path
 ):
     """A batch system sends it to all processes of a job."""
 
     def to_all(engine: Engine) -> None:
-        if engine.state.iteration == 4:
+        if engine.state.iteration == step:
             os.kill(os.getpid(), signal.SIGTERM)
             for worker in multiprocessing.active_children():
                 os.kill(worker.pid, signal.SIGTERM)
