@@ -54,7 +54,8 @@ def started(data: Path, output: Path, *, workers: int, epochs: int) -> subproces
     config = str(bundles_dir() / "brats_ft" / "train.json")
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config]
     command += [str(text) for key, value in options.items() for text in (f"--{key}", value)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with output.with_suffix(".log").open("a") as said:
+        return subprocess.Popen(command, stdout=said, stderr=said)
 
 
 def files(folder: Path) -> set[str]:
@@ -68,15 +69,20 @@ def killed(data: Path, output: Path, moments: list[float], *, workers: int, epoc
     for hits, seconds in enumerate(moments):
         process = started(data, output, workers=workers, epochs=epochs)
         try:
-            if process.wait(seconds) != 0:
-                raise RuntimeError(f"{output.name} did not go on")
+            require_end(process.wait(seconds), output)
             return hits  # it was done before
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-    if started(data, output, workers=workers, epochs=epochs).wait() != 0:
-        raise RuntimeError(f"{output.name} did not go on")
+    require_end(started(data, output, workers=workers, epochs=epochs).wait(), output)
     return len(moments)
+
+
+def require_end(status: int, output: Path) -> None:
+    """Show what a run said that ended otherwise than well."""
+    if status != 0:
+        said = output.with_suffix(".log").read_text(errors="replace")
+        raise RuntimeError(f"{output.name} ended with {status}\n{said[-5000:]}")
 
 
 def left_alone(data: Path, output: Path, *, epochs: int) -> tuple[float, float]:
@@ -85,8 +91,7 @@ def left_alone(data: Path, output: Path, *, epochs: int) -> tuple[float, float]:
     while not (output / "transfer.json").exists() and process.poll() is None:
         time.sleep(0.05)
     starts = time.time() - began
-    if process.wait() != 0:
-        raise RuntimeError("the run that is left alone failed")
+    require_end(process.wait(), output)
     return starts, time.time() - began
 
 
