@@ -65,9 +65,10 @@ def files(folder: Path) -> set[str]:
 
 
 def killed(data: Path, output: Path, moments: list[float], *, workers: int, epochs: int) -> int:
-    """Kill a run at each of these seconds of its processes, then let it end; the kills that hit."""
+    """Kill a run so many seconds after each start of training, then let it end; kills that hit."""
     for hits, seconds in enumerate(moments):
         process = started(data, output, workers=workers, epochs=epochs)
+        wait_for_training(process, output)
         try:
             require_end(process.wait(seconds), output)
             return hits  # it was done before
@@ -85,11 +86,19 @@ def require_end(status: int, output: Path) -> None:
         raise RuntimeError(f"{output.name} ended with {status}\n{said[-5000:]}")
 
 
+def wait_for_training(process: subprocess.Popen[bytes], output: Path) -> None:
+    """Return when this process has written the transfer report, or has ended."""
+    report, began = output / "transfer.json", time.time_ns()
+    while process.poll() is None:
+        if report.exists() and report.stat().st_mtime_ns >= began:
+            return
+        time.sleep(0.02)
+
+
 def left_alone(data: Path, output: Path, *, epochs: int) -> tuple[float, float]:
     """Train without a kill; seconds until the training began, and until the end."""
     began, process = time.time(), started(data, output, workers=0, epochs=epochs)
-    while not (output / "transfer.json").exists() and process.poll() is None:
-        time.sleep(0.05)
+    wait_for_training(process, output)
     starts = time.time() - began
     require_end(process.wait(), output)
     return starts, time.time() - began
@@ -112,7 +121,7 @@ def main() -> int:
         while runs < asked.runs or hits < asked.kills:
             workers, output = 2 * (runs % 2), Path(folder, f"run{runs}")
             reach = 2 * (lasts - starts) / each  # on average, the last kill is near the end
-            moments = [draw.uniform(0.9 * starts, starts + reach) for _ in range(each)]
+            moments = [draw.uniform(0, reach) for _ in range(each)]
             hit = killed(data, output, moments, workers=workers, epochs=asked.epochs)
             equal = all((output / n).read_bytes() == (whole / n).read_bytes() for n in COMPARED)
             over = files(output) ^ files(whole)
