@@ -23,6 +23,7 @@ from rich.console import Console
 from monai_transfer.bundle import bundles_dir
 from monai_transfer.data import build_datalist, manifest_path, read_manifest, write_datalist
 from monai_transfer.simulation import simulate_cohort
+from monai_transfer.training import read_status
 
 SPACING_MM = 6.0
 COMPARED = ("model.pt", "history.csv", "metrics.csv")
@@ -75,6 +76,9 @@ def killed(data: Path, output: Path, moments: list[float], *, workers: int, epoc
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+        status = read_status(output)
+        if status is not None and status.state == "done":
+            return hits + 1  # the kill came between the last file and the end of the process
     require_end(started(data, output, workers=workers, epochs=epochs).wait(), output)
     return len(moments)
 
