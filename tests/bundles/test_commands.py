@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,3 +100,30 @@ def test_without_data_a_cohort_is_simulated_once(
     assert "No --dataset_dir: the simulated cohort of 30 subjects is reused." in second.stdout
     ours, theirs = ((tmp_path / run / "metrics.csv").read_text() for run in ("one", "two"))
     assert ours == theirs
+
+
+@pytest.mark.slow
+def test_a_stop_is_one_line_and_a_status_and_the_same_command_goes_on(
+    command: Callable[..., Any], room: Any, tmp_path: Path
+):
+    options = room.training("brats_ft") | {"epochs": 120, "val_interval": 60}
+    line = (*room.line(options), "--output_dir", str(tmp_path / "out"), "--resume", "True")
+    call = ["-m", "monai.bundle", "run", "--config_file", "bundles/brats_ft/train.json", *line]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [sys.executable, *call], cwd=ROOT, stdout=pipe, stderr=pipe, text=True
+    )
+    while not (tmp_path / "out" / "checkpoint.pt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    refused = command("bundles/brats_ft/train.json", *line)  # meanwhile
+    assert refused.returncode == 1
+    assert "be no other run's, got one that is running" in refused.stderr
+    process.terminate()
+    said, failed = process.communicate()
+    assert process.returncode == 143
+    assert "Stopped by SIGTERM. To go on: the same command with --resume True" in said
+    assert "Traceback" not in failed
+    done = command("bundles/brats_ft/train.json", *line)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.pt").exists()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,24 @@ import torch
 pytestmark = pytest.mark.slow
 
 
-def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def started(bundle: Path, *options: str, folder: Path) -> subprocess.Popen[str]:
     files = f"['{bundle}/train.json','{bundle}/multi_gpu_train.json']"
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     call = [*launch, "-m", "monai.bundle", "run", "--config_file", files, *options]
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, *call],
         cwd=folder,
         env=os.environ | {"COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+
+
+def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    process = started(bundle, *options, folder=folder)
+    said, failed = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, said, failed)
 
 
 @pytest.mark.parametrize(("name", "strategy"), [("brats_ft", "decoder"), ("ms_source", "scratch")])
@@ -39,7 +46,7 @@ def test_two_processes_train_one_model_into_one_folder(
     (folder,) = (tmp_path / "runs" / name).iterdir()  # both were given the same
     written = {path.name for path in folder.iterdir()}
     assert {"model.pt", "run.json", "metrics.csv", "history.csv", "tensorboard"} <= written
-    assert len(list((folder / "tensorboard").iterdir())) == 2  # one process: training, validation
+    assert len(list((folder / "tensorboard").iterdir())) == 1  # one process writes
     trained = torch.load(folder / "model.pt", weights_only=True)
     assert not any(key.startswith("module.") for key in trained)
     if strategy == "decoder":
@@ -48,7 +55,7 @@ def test_two_processes_train_one_model_into_one_folder(
         assert all(torch.equal(source[key], trained[key]) for key in encoder)
         assert "31 frozen tensors are bit-identical." in done.stdout
     record = json.loads((folder / "run.json").read_text())
-    assert record["config"]["train"]["sampler"]["_target_"] == "DistributedSampler"
+    assert record["config"]["network"]["_target_"].endswith("DistributedDataParallel")
 
 
 def test_a_refusal_ends_all_processes(room: Any, tmp_path: Path):
@@ -57,3 +64,23 @@ def test_a_refusal_ends_all_processes(room: Any, tmp_path: Path):
     assert done.returncode != 0
     assert "error: split: cases must be 1 to 3" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_stop_reaches_all_processes_and_they_go_on_together(room: Any, tmp_path: Path):
+    options = room.training("brats_ft") | {"cases": 3, "epochs": 40, "val_interval": 20}
+    line = (*room.line(options), "--output_dir", "out", "--resume", "True")
+    process = started(room.bundle("brats_ft"), *line, folder=tmp_path)
+    while not (tmp_path / "out" / "checkpoint.pt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.terminate()
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert said.count("Stopped by SIGTERM") == 1
+    status = json.loads((tmp_path / "out" / "status.json").read_text())
+    assert (status["state"], status["reason"]) == ("failed", "stopped by SIGTERM")
+    assert 0 < status["epoch"] < 40
+    done = torchrun(room.bundle("brats_ft"), *line, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out" / "status.json").read_text())["state"] == "done"
+    assert len((tmp_path / "out" / "history.csv").read_text().splitlines()) == 41

@@ -40,7 +40,7 @@ def refused(room: Any, run: Callable[..., str]) -> Callable[..., str]:
         ("train#trainer#max_epoch", "train#trainer#max_epochs"),
         ("validate#evaluators", "validate#evaluator"),
         ("network_def#filter", "network_def#filters"),
-        ("train#handlers#2#intervals", "train#handlers#2#interval"),
+        ("train#handlers#3#intervals", "train#handlers#3#interval"),
         ("inferer#roi_sizes", "inferer#roi_size"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_key_that_resembles_nothing_is_refused_all_the_same(refused: Callable[
     ("config", "key", "value", "owner"),
     [
         ("train.json", "weights", "x.pt", "evaluate.json, inference.json"),
-        ("train.json", "train#sampler", 1, "multi_gpu_train.json"),
+        ("train.json", "saving", 1, "inference.json"),
         ("inference.json", "datalist", "list.json", "train.json"),
         ("inference.json", "epochs", 3, "train.json"),
     ],
@@ -90,8 +90,8 @@ def test_an_option_of_another_config_is_refused_not_ignored(
         ("learning_rate", "fast", "must be a number, got 'fast'"),
         ("learning_rate", float("nan"), "lie in (0, 1]"),
         ("class_weight_decay", 0, "lie in (0, 1]"),
-        ("spacing_mm", 0, "lie in (0, 10]"),
-        ("spacing_mm", 11, "lie in (0, 10]"),
+        ("spacing_mm", 0, "lie in [0.1, 10]"),
+        ("spacing_mm", 11, "lie in [0.1, 10]"),
         ("domain_randomisation", 3, "lie in [0, 2]"),
         ("patch_size", 48, "must be a list, got 48"),
         ("patch_size", [40, 48], "three multiples of 8, each at least 16"),
