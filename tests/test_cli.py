@@ -14,7 +14,14 @@ from monai_transfer.cli import app
 from monai_transfer.data import manifest_path
 from monai_transfer.errors import InputError
 
-VERBS = (["simulate"], ["manifest", "build"], ["manifest", "check"], ["bundles"], ["tune"])
+VERBS = (
+    ["simulate"],
+    ["manifest", "build"],
+    ["manifest", "check"],
+    ["bundles"],
+    ["tune"],
+    ["submit"],
+)
 
 
 def command(*arguments: object) -> Result:
@@ -241,8 +248,12 @@ def test_tune_takes_values_one_after_the_other_and_the_bundle_s_own_options(
             "grid": {"learning_rate": [0.01, 0.003], "class_weight_decay": [0.5]},
             "folds": 3,
             "options": {
-                **{"cases": 20, "epochs": 2, "patch_size": [80, 96, 80], "strategy": "all"},
-                **{"amp": False, "seed": "$None"},
+                "cases": 20,
+                "epochs": 2,
+                "patch_size": [80, 96, 80],
+                "strategy": "all",
+                "amp": False,
+                "seed": "$None",
             },
             "overlays": [],
         }
@@ -263,3 +274,22 @@ def test_tune_refuses_an_empty_grid_in_one_line(tmp_path: Path):
     done = command("tune", "brats_ft", "--output-dir", tmp_path)
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
     assert "grid must hold a value on every axis" in done.output
+
+
+def test_submit_names_the_portal_s_data_set_and_counts_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[object] = []
+
+    def write(*places: Path, **options: object) -> list[str]:
+        asked.extend([*places, options])
+        return ["A.nii.gz", "B.nii.gz"]
+
+    monkeypatch.setattr("monai_transfer.bundle.submission.write_submission", write)
+    options = ("--manifest", "brats2018_validation", "--dataset-dir", "scans")
+    done = command("submit", "out", *options, "--output", "ours.zip")
+    assert (done.exit_code, done.output) == (0, "ours.zip: 2 segmentations\n")
+    described = manifest_path("brats2018_validation")
+    places = {"manifest": described, "dataset_dir": Path("scans")}
+    assert asked == [Path("out"), Path("ours.zip"), places]
+    assert command("submit", "out", "--manifest", "brats_2018", *options[2:]).exit_code != 0

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.exporting import export
     from monai_transfer.bundle.location import bundles_dir, siblings
     from monai_transfer.bundle.overrides import check_overrides
+    from monai_transfer.bundle.submission import write_submission
     from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
 
 _HOMES = {
@@ -28,6 +29,7 @@ _HOMES = {
     "new_run_dir": "workflow",
     "resolved_config": "workflow",
     "root": "workflow",
+    "write_submission": "submission",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "resolved_config",
     "root",
     "siblings",
+    "write_submission",
 ]
 
 
