@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.location import bundles_dir, siblings
     from monai_transfer.bundle.overrides import check_overrides
     from monai_transfer.bundle.submission import write_submission
+    from monai_transfer.bundle.tracking import is_tracked, mlflow_handler
     from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
 
 _HOMES = {
@@ -25,6 +26,8 @@ _HOMES = {
     "bundles_dir": "location",
     "siblings": "location",
     "check_overrides": "overrides",
+    "is_tracked": "tracking",
+    "mlflow_handler": "tracking",
     "as_handler": "workflow",
     "new_run_dir": "workflow",
     "resolved_config": "workflow",
@@ -40,7 +43,9 @@ __all__ = [
     "check_overrides",
     "export",
     "find_images",
+    "is_tracked",
     "list_bundles",
+    "mlflow_handler",
     "new_run_dir",
     "open_cohort",
     "resolved_config",

@@ -24,6 +24,7 @@ from monai_transfer.bundle.references import (
     references,
     unfold,
 )
+from monai_transfer.bundle.tracking import require_tracker
 from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
 
@@ -45,13 +46,14 @@ def check_overrides(*, debug: bool = False) -> None:
 
     Raises:
         InputError: a key that nothing uses, with the close matches; or an option of another kind
-            than its default, or out of its range.
+            than its default, or out of its range; or tracking without its packages.
     """
     if not debug and _is_program():
         sys.excepthook = _say_input_errors
     workflow = running_workflow()
     if workflow is None:
         return
+    require_tracker()
     config: dict[str, Any] = normalised(running_config())
     files = _files(Path(workflow.config_root_path))
     entries = _READ_BY_MONAI | {workflow.init_id, workflow.run_id, workflow.final_id}

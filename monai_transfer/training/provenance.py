@@ -33,6 +33,7 @@ class RunRecord:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         self.config = dict(config)
         self.started = time.time()
+        self.tracking: Any = None  # what follows the run elsewhere, once it is attached
 
     def write(self, adaptation: Adaptation, **more: Any) -> Path:
         """Write ``run.json``, aside and renamed.

@@ -81,6 +81,8 @@ def conclude(
         metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
         learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
     record.write(adaptation, **more)
+    if record.tracking is not None:
+        record.tracking.conclude()
     if history is not None and adaptation.frozen:
         console.print(f"{len(adaptation.frozen)} frozen tensors are bit-identical.")
     found = sorted(p.name for p in record.output_dir.iterdir() if not p.name.startswith("."))
