@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from monai_transfer._files import written_aside
+from monai_transfer._metaimage import load_image
 from monai_transfer.data import Subject, find_subjects, read_manifest
 from monai_transfer.data.entries import Entry
 from monai_transfer.data.entry_files import file_faults
 from monai_transfer.data.faults import all_at_once
+from monai_transfer.data.images import read_scan
 from monai_transfer.data.manifest import Submission
-from monai_transfer.data.nifti import read_scan
 from monai_transfer.errors import InputError
 from monai_transfer.training import save_label_map
 
@@ -125,4 +125,4 @@ def _file_faults(
 def _write_clean(prediction: Path, image: Path, path: Path) -> None:
     scan = read_scan(prediction)
     labels = scan.values(scan.voxels).astype(np.uint8).reshape(scan.shape, order="F")
-    save_label_map(labels, nib.load(image), path)
+    save_label_map(labels, load_image(image), path)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from monai_transfer.data.entries import Entry
 from monai_transfer.data.faults import Fault, fault
-from monai_transfer.data.nifti import Scan, ScanError, read_scan
+from monai_transfer.data.images import read_scan
+from monai_transfer.data.nifti import Scan, ScanError
 
 GRID_TOLERANCE_MM = 1e-3
 _LISTED = 4
