@@ -3,8 +3,9 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ import numpy as np
 from monai_transfer._files import written_aside
 from monai_transfer._metaimage import load_image
 from monai_transfer.data import Subject, find_subjects, read_manifest
-from monai_transfer.data.entries import Entry
-from monai_transfer.data.entry_files import file_faults
-from monai_transfer.data.faults import all_at_once
+from monai_transfer.data.faults import Fault, all_at_once, fault
 from monai_transfer.data.images import read_scan
 from monai_transfer.data.manifest import Submission
+from monai_transfer.data.nifti import Scan, ScanError
 from monai_transfer.errors import InputError
 from monai_transfer.training import save_label_map
 
+_TOLERANCE_MM = 1e-3
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment: the same input, the same bytes
 
 
@@ -70,7 +71,7 @@ def write_submission(
         raise InputError("submission", "output", "end in .zip", got=target.name)
     subjects = find_subjects(described, dataset_dir)
     names = {s.subject: wanted.file.format(subject=s.subject) for s in subjects}
-    faults = [*_name_faults(names, folder)]
+    faults: list[object] = [*_name_faults(names, folder)]
     for subject in subjects:
         if (folder / names[subject.subject]).is_file():
             pair = Path(dataset_dir, subject.images[0]), folder / names[subject.subject]
@@ -92,7 +93,7 @@ def write_submission(
     return list(names.values())
 
 
-def _name_faults(names: Mapping[str, str], folder: Path) -> Iterator[object]:
+def _name_faults(names: Mapping[str, str], folder: Path) -> Iterator[str]:
     present = {path.name for path in folder.glob("*.nii*")}
     for subject, name in names.items():
         if name not in present:
@@ -103,23 +104,40 @@ def _name_faults(names: Mapping[str, str], folder: Path) -> Iterator[object]:
 
 def _file_faults(
     subject: Subject, image: Path, path: Path, *, labels: frozenset[int], wanted: Submission
-) -> list[object]:
-    """The gate's rules for an image and its label, and the portal's shape."""
-    entry = Entry(
-        place=path.name,
-        split="test",
-        subject=subject.subject,
-        patient=subject.patient,
-        images=(image.as_posix(),),
-        stacked=False,
-        label=path.as_posix(),
-    )
-    found: list[object] = [*file_faults(entry, root=Path(), channels=None, labels=labels)]
-    if not found and (shape := read_scan(path).shape) != wanted.shape:
-        got, rule = ("x".join(map(str, size)) for size in (shape, wanted.shape))
-        todo = "Segment the images as the challenge gives them."
-        found.append(f"{subject.subject}: {path.name} must be {rule} voxels, got {got}. {todo}")
-    return found
+) -> list[Fault]:
+    """The gate's rules for a label and its image, and the portal's shape."""
+    told = partial(fault, subject=subject.subject, file=path.name)
+    try:
+        scan, like = read_scan(path), read_scan(image)
+    except ScanError as damage:
+        return [told(damage.code, value=damage.value)]
+    if scan.shape != like.shape:
+        return [
+            told("G303", value=f"{_shape(scan.shape)} where {image.name} has {_shape(like.shape)}")
+        ]
+    if scan.shape != wanted.shape:
+        return [
+            told("G303", value=f"{_shape(scan.shape)} where the portal has {_shape(wanted.shape)}")
+        ]
+    if not (apart_mm := np.abs(scan.affine - like.affine).max()) <= _TOLERANCE_MM:
+        return [told("G304", value=f"{apart_mm:.4g} mm away from {image.name}")]
+    return [told(code, value=value) for code, value in _label_faults(scan, labels)]
+
+
+def _label_faults(scan: Scan, labels: frozenset[int]) -> Iterator[tuple[str, str]]:
+    values = np.unique(scan.values(np.unique(scan.voxels)))
+    if not np.isfinite(values).all():
+        yield "G401", "NaN or infinity"
+        return
+    foreign = values[~np.isin(values, sorted(labels))]
+    if foreign.size:
+        code = "G502" if (foreign == np.round(foreign)).all() else "G501"
+        got = ", ".join(f"{value:g}" for value in foreign[:4])
+        yield code, f"{got} (declared: {', '.join(map(str, sorted(labels)))})"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _write_clean(prediction: Path, image: Path, path: Path) -> None:

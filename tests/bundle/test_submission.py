@@ -102,7 +102,7 @@ def test_a_segmentation_that_the_portal_would_misread_is_named_and_nothing_is_wr
     save(tmp_path / f"out/{SUBJECTS[1]}.nii.gz", voxels, affine)
     (got,) = refused(submit, tmp_path)
     assert got.startswith(line)
-    assert f"out/{SUBJECTS[1]}.nii.gz must" in got
+    assert f" {SUBJECTS[1]}.nii.gz must" in got
 
 
 def test_images_that_are_not_as_the_challenge_gave_them_are_refused(
@@ -113,7 +113,8 @@ def test_images_that_are_not_as_the_challenge_gave_them_are_refused(
         save(path, np.ones((5, 4, 2), np.uint8))
     save(tmp_path / f"out/{SUBJECTS[0]}.nii.gz", np.ones((5, 4, 2), np.uint8))
     (line,) = refused(submit, tmp_path)
-    assert line.startswith("Brats18_A_1: Brats18_A_1.nii.gz must be 5x4x3 voxels, got 5x4x2.")
+    assert line.startswith("G303 error: Brats18_A_1: Brats18_A_1.nii.gz must have the shape")
+    assert "5x4x2 where the portal has 5x4x3" in line
 
 
 def test_missing_and_foreign_segmentations_are_all_named(
