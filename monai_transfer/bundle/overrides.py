@@ -88,6 +88,8 @@ def _require_use(
             beside |= {(*identity[:-1], key) for key in level}
     name = "#".join(identity)
     owners = [file for file, content in files.items() if _holds(content, identity)]
+    if "train.json" in owners:  # what is laid over it only gives it another value
+        owners = [file for file in owners if "imports" in files[file]]
     if owners:
         rule, todo = "be read by the config that runs", f"It belongs to {', '.join(owners)}."
         raise InputError("options", name, rule, got="nothing that does", todo=todo)
