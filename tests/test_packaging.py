@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 USED_BY_MONAI = {
     "fire",  # its command line
     "tensorboard",  # its TensorBoard handlers
+    "tqdm",  # the bar of its CacheDataset
 }
 
 
