@@ -27,9 +27,11 @@ def data(tmp_path: Path) -> Path:
     for number, (patient, group) in enumerate([*PATIENTS.items(), ("Brats18_00", "HGG")]):
         subject = f"{patient}_{1 + (number == 9)}"
         (folder / group / subject).mkdir(parents=True)
-        for token in ("t1", "t1ce", "t2", "flair", "seg"):
-            image = nib.Nifti1Image(np.full((2, 2, 2), number % 3, np.uint8), np.eye(4))
-            nib.save(image, folder / group / subject / f"{subject}_{token}.nii.gz")
+        for i, token in enumerate(("t1", "t1ce", "t2", "flair", "seg")):
+            voxels = np.random.default_rng([number, i]).integers(1, 900, (8, 9, 7))
+            stored = (voxels % 3 if token == "seg" else voxels).astype(np.int16)
+            path = folder / group / subject / f"{subject}_{token}.nii.gz"
+            nib.save(nib.Nifti1Image(stored, np.eye(4)), path)
     return folder
 
 
