@@ -17,6 +17,7 @@ from monai_transfer.bundle.cohort import Cohort
 from monai_transfer.studies import grid
 
 PATIENTS = {f"Brats18_{i:02}": "HGG" if i < 6 else "LGG" for i in range(9)}
+LABELS = np.array([0, 1, 2, 4])
 MODALITIES = ("t1", "t1c", "t2", "flair")
 
 
@@ -29,7 +30,7 @@ def data(tmp_path: Path) -> Path:
         (folder / group / subject).mkdir(parents=True)
         for i, token in enumerate(("t1", "t1ce", "t2", "flair", "seg")):
             voxels = np.random.default_rng([number, i]).integers(1, 900, (8, 9, 7))
-            stored = (voxels % 3 if token == "seg" else voxels).astype(np.int16)
+            stored = (LABELS[voxels % 4] if token == "seg" else voxels).astype(np.int16)
             path = folder / group / subject / f"{subject}_{token}.nii.gz"
             nib.save(nib.Nifti1Image(stored, np.eye(4)), path)
     return folder
