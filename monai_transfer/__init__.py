@@ -17,6 +17,7 @@ _SUBMODULES = (
     "metrics",
     "networks",
     "simulation",
+    "studies",
     "training",
     "transfer",
     "transforms",

@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from monai_transfer import studies
 from monai_transfer.bundle import bundles_dir
 from monai_transfer.cli import app
 from monai_transfer.data import manifest_path
 from monai_transfer.errors import InputError
 
-VERBS = (["simulate"], ["manifest", "build"], ["manifest", "check"], ["bundles"])
+VERBS = (
+    ["simulate"],
+    ["manifest", "build"],
+    ["manifest", "check"],
+    ["bundles"],
+    ["tune"],
+    ["submit"],
+)
 
 
 def command(*arguments: object) -> Result:
@@ -248,3 +256,78 @@ def test_bundles_are_listed_with_their_channels_and_source():
     assert folders <= set(rows)
     assert "t1 t1c t2 flair" in rows["brats_ft"]
     assert "ms_source" in rows["brats_ft"]
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What the verb ``tune`` asks for; nothing is planned."""
+    asked: list[dict[str, object]] = []
+
+    def plan(bundle: str, output_dir: Path, **request: object) -> object:
+        asked.append({"bundle": bundle, "output_dir": output_dir, **request})
+        commands = [studies.bundle_command(["train.json"], {"fold": fold}) for fold in (1, 2)]
+        return type("Plan", (), {"commands": lambda _: commands})()
+
+    monkeypatch.setattr(studies, "plan_tuning", plan)
+    return asked
+
+
+def test_tune_takes_values_one_after_the_other_and_the_bundle_s_own_options(
+    planned: list[dict[str, object]],
+):
+    grid = "--learning-rate 0.01 0.003 --class-weight-decay 0.5 --folds 3 --cases 20"
+    others = "-- --epochs 2 --patch_size [80,96,80] --strategy all --amp False --seed $None"
+    done = command("tune", "brats_ft", *f"{grid} --output-dir out --dry-run {others}".split())
+    assert done.exit_code == 0, done.output
+    assert planned == [
+        {
+            "bundle": "brats_ft",
+            "output_dir": Path("out"),
+            "grid": {"learning_rate": [0.01, 0.003], "class_weight_decay": [0.5]},
+            "folds": 3,
+            "options": {
+                "cases": 20,
+                "epochs": 2,
+                "patch_size": [80, 96, 80],
+                "strategy": "all",
+                "amp": False,
+                "seed": "$None",
+            },
+            "overlays": [],
+        }
+    ]
+    line = "python -m monai.bundle run --config_file train.json --fold"
+    assert done.output.splitlines() == [f"{line} 1", f"{line} 2"]
+
+
+def test_tune_refuses_further_options_that_are_no_pairs(planned: list[dict[str, object]]):
+    for words in (["--epochs"], ["epochs", "2"], ["--epochs", "2", "--amp"]):
+        done = command("tune", "brats_ft", "--output-dir", "out", "--", *words)
+        assert done.exit_code == 1
+        assert "options after -- must be pairs of --name and value" in done.output
+    assert not planned
+
+
+def test_tune_refuses_an_empty_grid_in_one_line(tmp_path: Path):
+    done = command("tune", "brats_ft", "--output-dir", tmp_path)
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert "grid must hold a value on every axis" in done.output
+
+
+def test_submit_names_the_portal_s_data_set_and_counts_what_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[object] = []
+
+    def write(*places: Path, **options: object) -> list[str]:
+        asked.extend([*places, options])
+        return ["A.nii.gz", "B.nii.gz"]
+
+    monkeypatch.setattr("monai_transfer.bundle.submission.write_submission", write)
+    options = ("--manifest", "brats2018_validation", "--dataset-dir", "scans")
+    done = command("submit", "out", *options, "--output", "ours.zip")
+    assert (done.exit_code, done.output) == (0, "ours.zip: 2 segmentations\n")
+    described = manifest_path("brats2018_validation")
+    places = {"manifest": described, "dataset_dir": Path("scans")}
+    assert asked == [Path("out"), Path("ours.zip"), places]
+    assert command("submit", "out", "--manifest", "brats_2018", *options[2:]).exit_code != 0

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.exporting import export
     from monai_transfer.bundle.location import bundles_dir, siblings
     from monai_transfer.bundle.overrides import check_overrides
+    from monai_transfer.bundle.submission import write_submission
+    from monai_transfer.bundle.tracking import is_tracked, mlflow_handler
     from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
 
 _HOMES = {
@@ -24,10 +26,13 @@ _HOMES = {
     "bundles_dir": "location",
     "siblings": "location",
     "check_overrides": "overrides",
+    "is_tracked": "tracking",
+    "mlflow_handler": "tracking",
     "as_handler": "workflow",
     "new_run_dir": "workflow",
     "resolved_config": "workflow",
     "root": "workflow",
+    "write_submission": "submission",
 }
 
 __all__ = [
@@ -38,12 +43,15 @@ __all__ = [
     "check_overrides",
     "export",
     "find_images",
+    "is_tracked",
     "list_bundles",
+    "mlflow_handler",
     "new_run_dir",
     "open_cohort",
     "resolved_config",
     "root",
     "siblings",
+    "write_submission",
 ]
 
 

@@ -44,12 +44,16 @@ class Cohort:
         simulated: whether the folder says so, as every simulated cohort's does.
         lists: ``training``, ``validation`` and ``test`` entries.
         sha256: digest of the datalist; ``None`` when the caller brought entries of its own.
+        datalist: the datalist itself, entries in the order of `lists`.
+        folder: its paths are relative to it; ``None`` without a datalist.
     """
 
     name: str
     simulated: bool
     lists: Mapping[str, list[Entry]] = field(default_factory=dict)
     sha256: str | None = None
+    datalist: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def training(self, cases: int | None = None, seed: int = 0) -> list[Entry]:
         """Training entries; the first `cases` of the seed's nested, stratified order.
@@ -142,7 +146,8 @@ def open_cohort(
     canonical = json.dumps(content, sort_keys=True).encode()
     digest = hashlib.sha256(canonical).hexdigest()
     simulated = (folder / RECORD).is_file()
-    return Cohort(str(content.get("name", folder.name)), simulated, lists, digest)
+    name = str(content.get("name", folder.name))
+    return Cohort(name, simulated, lists, digest, datalist=content, folder=folder)
 
 
 def find_images(

@@ -70,7 +70,7 @@ def _name_subjects(entries: Sequence[Entry]) -> None:
 
 def _stem(image: Any) -> PurePosixPath:
     first = image if isinstance(image, str) else image[0]
-    return PurePosixPath(first.removesuffix(".gz").removesuffix(".nii"))
+    return PurePosixPath(first.removesuffix(".gz").removesuffix(".nii").removesuffix(".mha"))
 
 
 def _located(entry: Entry, folder: Path, given: Sequence[str], modalities: Sequence[str]) -> Entry:

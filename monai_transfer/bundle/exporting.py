@@ -149,6 +149,8 @@ def _copy_files(origin: Path, staged: Path, run: _Run) -> None:
         shutil.copyfile(origin / "LICENSE", staged / "LICENSE")
     for path in _configs(staged):
         content = _json(path)
+        if "imports" not in content:  # laid over another: it says what it says
+            continue
         new = {k: run.config[k] for k in content if k in _CARRIED and k in run.config}
         if normalised(content) != normalised(content | new):
             path.write_text(json.dumps(content | new, indent=4) + "\n", "utf-8")

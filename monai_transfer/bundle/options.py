@@ -167,6 +167,7 @@ OPTIONS: Mapping[str, _Rule] = {
     "val_interval": _whole(1),
     "num_workers": _whole(0),
     "spacing_mm": ("lie in [0.1, 10] or be '$None'", _is_spacing),
+    "volume_size": (f"{_SIZE[0]}, or be '$None'", lambda v: v is None or _is_size(v)),
     "patch_size": _SIZE,
     "window_size": _SIZE,
     "domain_randomisation": ("lie in [0, 2]", lambda v: _is_number(v) and 0 <= v <= 2),

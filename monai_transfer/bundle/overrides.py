@@ -26,6 +26,7 @@ from monai_transfer.bundle.references import (
     references,
     unfold,
 )
+from monai_transfer.bundle.tracking import require_tracker
 from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
 from monai_transfer.training import require_usable
@@ -49,13 +50,14 @@ def check_overrides(*, debug: bool = False) -> None:
 
     Raises:
         InputError: a key that nothing uses, with the close matches; or an option of another kind
-            than its default, or out of its range.
+            than its default, or out of its range; or tracking without its packages.
     """
     if not debug and _is_program():
         sys.excepthook = _say_input_errors
     workflow = running_workflow()
     if workflow is None:
         return
+    require_tracker()
     config: dict[str, Any] = normalised(running_config())
     files = _files(Path(workflow.config_root_path))
     entries = _READ_BY_MONAI | {workflow.init_id, workflow.run_id, workflow.final_id}
@@ -102,6 +104,8 @@ def _require_use(
             beside |= {(*identity[:-1], key) for key in level}
     name = "#".join(identity)
     owners = [file for file, content in files.items() if _holds(content, identity)]
+    if "train.json" in owners:  # what is laid over it only gives it another value
+        owners = [file for file in owners if "imports" in files[file]]
     if owners:
         rule, todo = "be read by the config that runs", f"It belongs to {', '.join(owners)}."
         raise InputError("options", name, rule, got="nothing that does", todo=todo)

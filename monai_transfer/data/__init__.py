@@ -4,7 +4,7 @@ from monai_transfer.data.datalist import build_datalist, read_datalist, write_da
 from monai_transfer.data.faults import RULES, Fault
 from monai_transfer.data.gate import check_datalist, require_clean
 from monai_transfer.data.manifest import Manifest, manifest_names, manifest_path, read_manifest
-from monai_transfer.data.splits import nested_subset, split_patients
+from monai_transfer.data.splits import nested_subset, patient_folds, split_patients
 from monai_transfer.data.subjects import Subject, find_subjects
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "manifest_names",
     "manifest_path",
     "nested_subset",
+    "patient_folds",
     "read_datalist",
     "read_manifest",
     "require_clean",

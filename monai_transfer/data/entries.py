@@ -188,7 +188,7 @@ def _id(raw: Mapping[str, Any], key: str, *, default: str) -> str:
 
 
 def _stem(path: str) -> str:
-    return posixpath.normpath(path).removesuffix(".gz").removesuffix(".nii")
+    return posixpath.normpath(path).removesuffix(".gz").removesuffix(".nii").removesuffix(".mha")
 
 
 def _short(raw: Any) -> str:

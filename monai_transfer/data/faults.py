@@ -53,7 +53,8 @@ RULES: dict[str, Rule] = {
     "G202": Rule("be a file that can be read", "Check the file's permissions."),
     "G203": Rule("unpack to its end with the right checksum", _COPY),
     "G204": Rule(
-        "be a NIfTI file (.nii, .nii.gz) of real numbers", "Convert it, or copy it again."
+        "be a NIfTI (.nii, .nii.gz) or MetaImage file (.mha) of real numbers",
+        "Convert it, or copy it again.",
     ),
     "G205": Rule("hold exactly the bytes its header declares", _COPY),
     "G206": Rule("unpack to 4 GiB at most, in 100,000 pieces at most", _COPY),

@@ -1,4 +1,7 @@
-"""File-name patterns with named fields, such as ``{group}/{subject}/{subject}_{modality}.nii``."""
+"""File-name patterns with named fields, such as ``{group}/{subject}/{subject}_{modality}.nii``.
+
+A ``*`` stands for any text within one name, for what no rule predicts, such as a serial number.
+"""
 
 import glob
 import re
@@ -24,19 +27,20 @@ def pattern_glob(pattern: str) -> str:
     """The pattern with a ``*`` for every field; other special characters stand for themselves.
 
     Example:
-        >>> pattern_glob("{subject}/{subject}_[v1]_{modality}.nii")
-        '*/*_[[]v1]_*.nii'
+        >>> pattern_glob("{subject}/{subject}_[v1]_{modality}.*.nii")
+        '*/*_[[]v1]_*.*.nii'
     """
     return "".join(
-        glob.escape(literal) + ("" if field is None else "*") for literal, field in _parts(pattern)
+        "*".join(map(glob.escape, literal.split("*"))) + ("" if field is None else "*")
+        for literal, field in _parts(pattern)
     )
 
 
 def pattern_regex(pattern: str, choices: Mapping[str, Sequence[str]]) -> re.Pattern[str]:
     """The pattern as a regular expression with one named group per field.
 
-    A field holds no ``/``, does not begin with a dot (hidden files are not data), and has the same
-    text wherever it is repeated.
+    A field or a ``*`` holds no ``/``, and no name begins with a dot (hidden files are not data). A
+    field has the same text wherever it is repeated; a ``*`` may be empty.
 
     Args:
         pattern: relative path with fields.
@@ -48,19 +52,19 @@ def pattern_regex(pattern: str, choices: Mapping[str, Sequence[str]]) -> re.Patt
         'sub-1'
         >>> regex.fullmatch("sub-1/sub-2_T1w.nii") is None
         True
+        >>> pattern_regex("{subject}/seg.*.mha", {}).fullmatch("A/seg.54512.mha")["subject"]
+        'A'
     """
     seen: set[str] = set()
     text = ""
     for literal, field in _parts(pattern):
-        text += re.escape(literal)
+        text += r"[^/]*?".join(map(re.escape, literal.split("*")))
         if field is None:
             continue
-        options = (
-            "|".join(re.escape(option) for option in choices.get(field, ())) or r"(?!\.)[^/]+?"
-        )
+        options = "|".join(re.escape(option) for option in choices.get(field, ())) or r"[^/]+?"
         text += f"(?P={field})" if field in seen else f"(?P<{field}>{options})"
         seen.add(field)
-    return re.compile(text)
+    return re.compile(rf"(?!\.|.*/\.){text}")
 
 
 def escapes(path: str) -> bool:

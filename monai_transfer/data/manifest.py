@@ -48,6 +48,33 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Participants:
+    """A table of the participants that tells their groups, as BIDS has it.
+
+    Args:
+        file: relative path of a tab-separated table with the column ``participant_id``, the text of
+            the layout's ``{subject}``.
+        column: the column that holds the group.
+    """
+
+    file: str
+    column: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a challenge's portal takes.
+
+    Args:
+        file: name of a subject's segmentation, with the field ``{subject}``.
+        shape: voxels along each axis of the file.
+    """
+
+    file: str
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """A data set, as read from ``data_manifests/<name>.json``.
 
@@ -55,18 +82,23 @@ class Manifest:
         name: the file's name without ``.json``, by convention.
         description: one sentence.
         layout: relative path of an image with the fields ``{subject}``, ``{modality}`` (unless
-            there is one modality only) and, with groups, ``{group}``.
+            there is one modality only) and, with groups that `participants` does not tell,
+            ``{group}``. With the field ``{session}`` every visit is a subject of its own,
+            ``<subject>_<session>``, of the same patient. ``*`` stands for any text in a name.
         modalities: our name → its text in file names, in channel order.
-        label: relative path of the label, likewise; ``None`` for data without labels.
+        label: relative path of the label, likewise, perhaps below another folder such as
+            ``derivatives``; ``None`` for data without labels.
         labels: value → name, 0 among them.
         groups: strata such as HGG and LGG; empty if there are none.
-        patient: regular expression whose first group is the patient in a subject id (scans of one
-            patient share it); ``None``: every subject is a patient.
+        patient: regular expression whose first group is the patient in the text of ``{subject}``
+            (scans of one patient share it); ``None``: that text is the patient.
         licence: name and address of the terms.
         citation: what to cite.
         how_to_obtain: where the data come from.
         counts: the paper's counts; ``None``: not checked.
         split: the paper's split.
+        participants: where the groups are told; ``None``: the layout's ``{group}`` does.
+        submission: what the challenge's portal takes; ``None``: there is none.
     """
 
     name: str
@@ -82,18 +114,20 @@ class Manifest:
     how_to_obtain: str
     counts: Counts | None
     split: Split
+    participants: Participants | None = None
+    submission: Submission | None = None
 
     def patient_of(self, subject: str) -> str:
         """The patient whose scan a subject is.
 
         Args:
-            subject: id as found by the layout.
+            subject: text of the layout's ``{subject}``.
 
         Returns:
-            First group of the patient rule, or the subject itself without a rule.
+            First group of the patient rule, or the text itself without a rule.
 
         Raises:
-            InputError: the rule does not match the whole id.
+            InputError: the rule does not match the whole text.
 
         Example:
             >>> read_manifest(manifest_path("brats2018")).patient_of("Brats18_TCIA01_131_1")
@@ -134,7 +168,7 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     faults = manifest_rules.key_faults(raw) or manifest_rules.cross_faults(raw)
     if faults:
         raise all_at_once(path.name, "manifest", faults)
-    counts = raw["counts"]
+    counts, participants = raw["counts"], raw.get("participants")
     return Manifest(
         **{key: raw[key] for key in _PLAIN},
         labels={int(value): name for value, name in raw["labels"].items()},
@@ -142,6 +176,8 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
         patient=raw.get("patient"),
         counts=None if counts is None else Counts(**counts),
         split=_split(raw["split"]),
+        participants=None if participants is None else Participants(**participants),
+        submission=_submission(raw.get("submission")),
     )
 
 
@@ -181,6 +217,10 @@ _PLAIN = (
 
 def _split(raw: Mapping[str, Any]) -> Split:
     return Split(**{**raw, "cases": tuple(raw.get("cases", ()))})
+
+
+def _submission(raw: Mapping[str, Any] | None) -> Submission | None:
+    return None if raw is None else Submission(raw["file"], tuple(raw["shape"]))
 
 
 def _folder() -> Path:

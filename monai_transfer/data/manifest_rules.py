@@ -48,6 +48,10 @@ def _cases(value: Any) -> bool:
     )
 
 
+def _shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(_count(n) and n for n in value)
+
+
 _TEXT = _Key(_text, "be a text that is not empty")
 _AMOUNT = _Key(_amount, "be a number of patients, or a share from 0.0 to 1.0")
 
@@ -65,6 +69,11 @@ MANIFEST: dict[str, _Key] = {
         'map whole numbers, "0" among them, to names',
     ),
     "groups": _Key(_texts, "list distinct names", required=False),
+    "participants": _Key(
+        lambda value: value is None or isinstance(value, dict),
+        "be an object or null",
+        required=False,
+    ),
     "patient": _Key(
         lambda value: value is None or _pattern(value),
         "be a regular expression with one group, or null",
@@ -75,6 +84,11 @@ MANIFEST: dict[str, _Key] = {
     "how_to_obtain": _TEXT,
     "counts": _Key(lambda value: value is None or isinstance(value, dict), "be an object or null"),
     "split": _Key(lambda value: isinstance(value, dict), "be an object"),
+    "submission": _Key(
+        lambda value: value is None or isinstance(value, dict),
+        "be an object or null",
+        required=False,
+    ),
 }
 
 COUNTS: dict[str, _Key] = {
@@ -84,6 +98,13 @@ COUNTS: dict[str, _Key] = {
         "map groups to numbers of subjects",
         required=False,
     ),
+}
+
+PARTICIPANTS: dict[str, _Key] = {"file": _TEXT, "column": _TEXT}
+
+SUBMISSION: dict[str, _Key] = {
+    "file": _TEXT,
+    "shape": _Key(_shape, "be three numbers of voxels"),
 }
 
 SPLIT: dict[str, _Key] = {
@@ -103,7 +124,13 @@ def key_faults(raw: Mapping[str, Any]) -> list[str]:
         ['key nmae is unknown. Did you mean name?', 'key name is missing']
     """
     faults = [*_section("", raw, MANIFEST)]
-    for name, keys in (("counts", COUNTS), ("split", SPLIT)):
+    sections = {
+        "counts": COUNTS,
+        "participants": PARTICIPANTS,
+        "split": SPLIT,
+        "submission": SUBMISSION,
+    }
+    for name, keys in sections.items():
         if isinstance(raw.get(name), dict):
             faults += _section(f"{name}.", raw[name], keys)
     for name in _DATA:
@@ -114,12 +141,18 @@ def key_faults(raw: Mapping[str, Any]) -> list[str]:
 
 def cross_faults(raw: Mapping[str, Any]) -> list[str]:
     """A line for every pair of keys that contradict each other; `raw` has no `key_faults`."""
-    groups = raw.get("groups", [])
-    fields = {"subject", "group"} if groups else {"subject"}
+    groups, participants = raw.get("groups", []), raw.get("participants")
+    fields = {"subject"} | ({"group"} if groups and participants is None else set())
     several = {"modality"} if len(raw["modalities"]) > 1 else set()
-    faults = [*_pattern_faults("layout", raw["layout"], fields | several, fields | {"modality"})]
+    visits = {"session"} & _fields_of(raw["layout"])
+    allowed = fields | {"modality", "session"}
+    faults = [*_pattern_faults("layout", raw["layout"], fields | several, allowed)]
     if raw["label"] is not None:
-        faults += _pattern_faults("label", raw["label"], fields, fields)
+        faults += _pattern_faults("label", raw["label"], fields | visits, fields | visits)
+    if participants is not None:
+        faults += _participants_faults(participants, groups)
+    if raw.get("submission") is not None:
+        faults += _pattern_faults("submission.file", raw["submission"]["file"], *[{"subject"}] * 2)
     if raw["counts"] is not None:
         faults += _count_faults(raw["counts"], groups)
     return faults
@@ -137,6 +170,21 @@ def _section(prefix: str, raw: Mapping[str, Any], keys: Mapping[str, _Key]) -> I
                 yield f"key {prefix}{name} is missing"
         elif not key.holds(raw[name]):
             yield f"key {prefix}{name} must {key.rule}, got {raw[name]!r}"
+
+
+def _fields_of(pattern: str) -> set[str]:
+    try:
+        return pattern_fields(pattern)
+    except ValueError:
+        return set()
+
+
+def _participants_faults(participants: Mapping[str, Any], groups: list[str]) -> Iterator[str]:
+    if not groups:
+        yield f"key groups must list the texts of the column {participants['column']!r}, got none"
+    if escapes(participants["file"]):
+        got = participants["file"]
+        yield f"key participants.file must stay inside the data folder, got {got!r}"
 
 
 def _pattern_faults(key: str, pattern: str, needed: set[str], allowed: set[str]) -> Iterator[str]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from monai_transfer.data.byte_stream import ScanError
 from monai_transfer.data.glance import glance, packed
 from monai_transfer.data.header import Placement
-from monai_transfer.data.nifti import Scan, read_scan
+from monai_transfer.data.images import read_scan
+from monai_transfer.data.nifti import Scan
 
 REVISION = 1
 """Raised whenever the same file gives other measurements, so that no kept ones are used."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from monai_transfer.errors import InputError
@@ -93,6 +94,44 @@ def split_patients(
         parts[part] = sorted(left[i] for i in order[:size])
         left = sorted(left[i] for i in order[size:])
     return {"training": left, "validation": parts["validation"], "test": parts["test"]}
+
+
+def patient_folds(patients: Mapping[str, str], folds: int, *, seed: int = 0) -> list[list[str]]:
+    """Divide patients into folds for cross-validation, each with the groups of the whole.
+
+    Sizes differ by one at most; with two groups, so does a group's count from its share of a fold.
+
+    Args:
+        patients: patient → group; one text for all if there are no groups.
+        folds: how many, at least 2.
+        seed: another one gives other folds.
+
+    Returns:
+        The patients of each fold, ordered by name; together they are all, each once.
+
+    Raises:
+        InputError: fewer than 2 folds, or more than there are patients.
+
+    Source:
+        K19, section 3.3: four-fold cross-validation on each training set, 'the ratio of HGG to LGG
+        is maintained across folds'. How they were drawn is not stated; ours.
+
+    Example:
+        >>> patients = {f"p{i}": "HGG" if i < 6 else "LGG" for i in range(8)}
+        >>> [[patients[p] for p in fold].count("LGG") for fold in patient_folds(patients, 2)]
+        [1, 1]
+    """
+    if not 2 <= folds <= len(patients):
+        raise InputError(
+            "cross-validation",
+            "folds",
+            f"be 2 to {len(patients)}, the number of patients to train on",
+            got=folds,
+        )
+    names = sorted(patients)
+    order = stratified_order(names, [patients[p] for p in names], seed=f"{seed}/folds")
+    ends = [fold * len(names) // folds for fold in range(folds + 1)]
+    return [sorted(names[i] for i in order[a:b]) for a, b in pairwise(ends)]
 
 
 def nested_subset(

@@ -2,13 +2,15 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from monai_transfer.data.faults import all_at_once
 from monai_transfer.data.layout import pattern_glob, pattern_regex
 from monai_transfer.data.manifest import Manifest
+from monai_transfer.data.participants import read_participants
 from monai_transfer.errors import InputError
 
 
@@ -17,7 +19,7 @@ class Subject:
     """One scan session with all its files.
 
     Args:
-        subject: id, once in a data set.
+        subject: id, once in a data set; of a data set with sessions ``<subject>_<session>``.
         patient: whose scan it is.
         group: stratum; ``None`` without groups.
         images: paths relative to the data folder, in the manifest's modality order.
@@ -45,7 +47,8 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
 
     Raises:
         InputError: no such folder, no subject in it; or every missing file, every subject in two
-            groups and every id without a patient, one per line.
+            groups or none, every file that is there twice, every id without a patient, one per
+            line; or no table of participants where one tells the groups.
 
     Source:
         Ours.
@@ -67,7 +70,7 @@ Check --dataset-dir.
             got=root.as_posix(),
             todo="Check --dataset-dir.",
         )
-    found = _images(manifest, root)
+    found = _files(manifest, root, manifest.layout, next(iter(manifest.modalities)))
     if not found:
         raise InputError(
             manifest.name,
@@ -76,60 +79,91 @@ Check --dataset-dir.
             got=f"none in {root.as_posix()}",
             todo=f"Check --dataset-dir. How to obtain the data: {manifest.how_to_obtain}",
         )
-    faults = [*_faults(manifest, root, found)]
+    labels = {} if manifest.label is None else _files(manifest, root, manifest.label, _LABEL)
+    groups = _groups(manifest, root)
+    faults = [*_faults(manifest, found, labels, groups)]
     if faults:
         raise all_at_once(manifest.name, "subjects", faults)
     return sorted(
         Subject(
-            subject=subject,
-            patient=manifest.patient_of(subject),
-            group=group,
-            images=tuple(images[name] for name in manifest.modalities),
-            label=_label(manifest, group, subject),
+            subject=visit.id,
+            patient=manifest.patient_of(visit.subject),
+            group=visit.group if groups is None else groups[visit.subject],
+            images=tuple(files[name][0] for name in manifest.modalities),
+            label=None if manifest.label is None else labels[visit][_LABEL][0],
         )
-        for (group, subject), images in found.items()
+        for visit, files in found.items()
     )
 
 
-_Found = Mapping[tuple[str | None, str], Mapping[str, str]]
+class _Visit(NamedTuple):
+    """The texts of a layout's fields that tell one scan session from another."""
+
+    group: str | None
+    subject: str
+    session: str | None
+
+    @property
+    def id(self) -> str:
+        return self.subject if self.session is None else f"{self.subject}_{self.session}"
 
 
-def _images(manifest: Manifest, root: Path) -> _Found:
-    """(group, subject) → modality → relative path."""
+_Found = Mapping[_Visit, Mapping[str, Sequence[str]]]
+_LABEL = "label"
+
+
+def _files(manifest: Manifest, root: Path, pattern: str, default: str) -> _Found:
+    """Visit → modality, or `default` where the pattern has none → relative paths, in order."""
     names = {token: name for name, token in manifest.modalities.items()}
     choices = {"group": manifest.groups, "modality": tuple(names)}
-    regex = pattern_regex(manifest.layout, choices)
-    found: dict[tuple[str | None, str], dict[str, str]] = {}
-    for file in root.glob(pattern_glob(manifest.layout)):
+    regex = pattern_regex(pattern, choices)
+    found: dict[_Visit, dict[str, list[str]]] = {}
+    for file in sorted(root.glob(pattern_glob(pattern))):
         path = file.relative_to(root).as_posix()
         fields = regex.fullmatch(path)
         if fields is None:
             continue
         texts = fields.groupdict()
-        key = (texts.get("group"), texts["subject"])
-        token = texts.get("modality", next(iter(names)))
-        found.setdefault(key, {})[names[token]] = path
+        visit = _Visit(texts.get("group"), texts["subject"], texts.get("session"))
+        name = names[texts["modality"]] if "modality" in texts else default
+        found.setdefault(visit, {}).setdefault(name, []).append(path)
     return found
 
 
-def _faults(manifest: Manifest, root: Path, found: _Found) -> Iterator[str]:
-    for subject, times in sorted(Counter(subject for _, subject in found).items()):
-        if times > 1:
-            groups = ", ".join(sorted(str(group) for group, other in found if other == subject))
-            yield f"{subject}: must be in one group, got {groups}"
-    for (group, subject), images in sorted(found.items(), key=lambda item: item[0][1]):
+def _groups(manifest: Manifest, root: Path) -> Mapping[str, str] | None:
+    """Group of each participant; ``None`` where the layout tells the groups, or there are none."""
+    if manifest.participants is None:
+        return None
+    return read_participants(root / manifest.participants.file, manifest.participants.column)
+
+
+def _faults(
+    manifest: Manifest, found: _Found, labels: _Found, groups: Mapping[str, str] | None
+) -> Iterator[str]:
+    ids = Counter(visit.id for visit in found)
+    for subject in sorted(subject for subject, times in ids.items() if times > 1):
+        twins = ", ".join(sorted(str(visit.group) for visit in found if visit.id == subject))
+        yield f"{subject}: must be in one group, got {twins}"
+    for visit, files in sorted(found.items(), key=lambda item: item[0].id):
         for name, token in manifest.modalities.items():
-            if name not in images:
-                path = manifest.layout.format(group=group, subject=subject, modality=token)
-                yield f"{subject}: {name} is missing, no file {path}"
+            yield from _file_faults(manifest.layout, visit, name, token, files.get(name, ()))
         try:
-            manifest.patient_of(subject)
+            manifest.patient_of(visit.subject)
         except InputError as fault:
-            yield f"{subject}: id must {fault.rule}, the patient rule"
-        label = _label(manifest, group, subject)
-        if label is not None and not (root / label).is_file():
-            yield f"{subject}: label is missing, no file {label}"
+            yield f"{visit.id}: id must {fault.rule}, the patient rule"
+        if manifest.label is not None:
+            mine = labels.get(visit, {}).get(_LABEL, ())
+            yield from _file_faults(manifest.label, visit, _LABEL, "", mine)
+        if groups is not None and groups.get(visit.subject) not in manifest.groups:
+            options, got = ", ".join(manifest.groups), groups.get(visit.subject, "none")
+            yield f"{visit.id}: group must be one of {options} in the participants, got {got}"
 
 
-def _label(manifest: Manifest, group: str | None, subject: str) -> str | None:
-    return None if manifest.label is None else manifest.label.format(group=group, subject=subject)
+def _file_faults(
+    pattern: str, visit: _Visit, name: str, token: str, files: Sequence[str]
+) -> Iterator[str]:
+    if not files:
+        path = pattern.format(**visit._asdict(), modality=token)
+        yield f"{visit.id}: {name} is missing, no file {path}"
+    elif len(files) > 1:
+        yield f"{visit.id}: {name} must be one file, got {', '.join(files)}"

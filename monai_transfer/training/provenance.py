@@ -45,6 +45,7 @@ class RunRecord:
         self.session = Session(self.output_dir)
         self.earlier: dict[str, Any] | None = None  # what the checkpoint holds to go on from
         self.interruptions = 0
+        self.tracking: Any = None  # what follows the run elsewhere, once it is attached
         self._started, self._seconds_before = time.time(), 0.0
 
     def begin(self) -> None:

@@ -110,3 +110,5 @@ def _publish(
     learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
     adaptation.verify()
     save_atomically(adaptation.network.state_dict(), record.output_dir / "model.pt")
+    if record.tracking is not None:
+        record.tracking.conclude()

@@ -13,6 +13,7 @@ import torch
 from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
+from monai_transfer._metaimage import load_image
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import (
     best_median_worst,
@@ -113,7 +114,7 @@ class ScoreSubjects:
         return PicturedSubject(
             subject,
             {self.picture_modality: _ras(image)},
-            truth=_ras(nib.load(entry["label"])),
+            truth=_ras(load_image(entry["label"])),
             prediction=_ras(prediction),
             dice=dict(zip(rows["region"], rows["dice"], strict=True)),
             spacing_mm=spacing_of(nib.as_closest_canonical(image)),
@@ -123,9 +124,9 @@ class ScoreSubjects:
         """The 3D image that is pictured: a file of its own, or a channel of a 4D file."""
         index = self.modalities.index(self.picture_modality)
         if isinstance(entry["image"], str):
-            stacked: Any = nib.load(entry["image"])
+            stacked = load_image(entry["image"])
             return stacked.slicer[..., index] if stacked.ndim == 4 else stacked
-        return nib.load(entry["image"][index])
+        return load_image(entry["image"][index])
 
 
 def _ras(image: Any) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from monai.transforms import Compose, Invertd, MapTransform
 from numpy.typing import NDArray
 
 from monai_transfer._files import written_aside
+from monai_transfer._metaimage import load_image
 from monai_transfer.training.selection import label_map
 
 
@@ -58,7 +59,7 @@ class SaveSegmentationd(MapTransform):
         """Write the file; the data pass through unchanged."""
         for key in self.key_iterator(dict(data)):
             labels = torch.as_tensor(data[key])[0].cpu().numpy().astype(np.uint8)
-            like = nib.load(first_file(data["image"]))
+            like = load_image(first_file(data["image"]))
             save_label_map(labels, like, self.output_dir / f"{data['subject']}.nii.gz")
         return data
 
@@ -100,7 +101,7 @@ def save_label_map(labels: NDArray[np.uint8], like: Any, path: Path) -> None:
 
 def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, float]]:
     """A label map on its own grid, (x, y, z), and its voxel size in mm along these axes."""
-    image: Any = nib.load(path)
+    image = load_image(path)
     voxels = np.asanyarray(image.dataobj)
     if voxels.dtype.kind == "f":
         voxels = np.rint(voxels)  # a scaled 7 may read 6.9999999

@@ -17,12 +17,13 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from monai_transfer._grids import apart_mm, is_one_grid
+from monai_transfer._metaimage import is_metaimage, load_image
 from monai_transfer.errors import InputError
 from monai_transfer.transforms.naming import subject_of
 
 
 class OneGridReader(NibabelReader):
-    """MONAI's NIfTI reader; of several files, all are given the affine of the first.
+    """MONAI's NIfTI reader, for MetaImages too; of several files, all get the affine of the first.
 
     MONAI's keeps the names of the files it has read last and counts by them: when threads share it,
     as in a ``CacheDataset``, the four images of one subject are cut to the one label of another.
@@ -31,6 +32,14 @@ class OneGridReader(NibabelReader):
     Raises:
         InputError: on reading, files whose grids differ by more than rounding.
     """
+
+    def read(self, data: Any, **kwargs: Any) -> Any:
+        """The images of one file or several."""
+        names = [data] if isinstance(data, str | PurePath) else list(data)
+        if not any(is_metaimage(name) for name in names):
+            return super().read(data, **kwargs)
+        images = [load_image(name) for name in names]
+        return images if len(images) > 1 else images[0]
 
     def get_data(self, img: Any) -> Any:
         """Voxels, stacked along a new first axis for several files, and their metadata."""

@@ -1,6 +1,6 @@
 """Kaur 2019 on a simulated cohort: cases × strategies × seeds, paired by test subject.
 
-Each cell is the command a person would type; a cell whose ``metrics.csv`` exists is not run again.
+Each cell is the command a person would type; a cell that is finished is not run again.
 
     python tests/benchmarks/bench_k19_strategies.py OUTPUT [--subjects 60] [--cases 4 20]
         [--strategies scratch all decoder head] [--seeds 0 1 2] [--steps 240]
@@ -12,42 +12,30 @@ with the 95 % interval of Student's t over subjects.
 """
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 from rich import print as show
-from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
 from monai_transfer.bundle import bundles_dir
 from monai_transfer.metrics import read_csv
 from monai_transfer.simulation import simulate_cohort
+from monai_transfer.studies import Cell, run_cells
 from monai_transfer.training.pictures import dice_by_region
 
 
-def _run(output: Path, cohort: Path, cell: dict[str, str | int], steps: int) -> pd.DataFrame:
-    folder = output / "_".join(f"{key}-{value}" for key, value in cell.items())
-    if not (folder / "metrics.csv").exists():
-        epochs = max(1, round(steps / int(cell["cases"])))
-        settings = {
-            **cell,
-            "dataset_dir": cohort,
-            "manifest": "simulated_brats",
-            "epochs": epochs,
-            "class_weight_decay": 0.5 ** (12 / epochs),
-            "val_interval": max(1, epochs // 8),
-            "output_dir": folder,
-        }
-        options = [text for key, value in settings.items() for text in (f"--{key}", str(value))]
-        config = str(bundles_dir() / "brats_ft" / "train.json")
-        command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", config, *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{cell}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return read_csv(folder / "metrics.csv").assign(**cell)
+def _cell(at: dict[str, str | int], cohort: Path, steps: int) -> Cell:
+    epochs = max(1, round(steps / int(at["cases"])))
+    settings = {
+        "dataset_dir": cohort,
+        "manifest": "simulated_brats",
+        "epochs": epochs,
+        "class_weight_decay": 0.5 ** (12 / epochs),
+        "val_interval": max(1, epochs // 8),
+    }
+    return Cell(at, {**at, **settings})
 
 
 def _means(frame: pd.DataFrame) -> Table:
@@ -95,15 +83,18 @@ def main() -> None:
     cohort = simulate_cohort(
         "brats", given.output / "cohort", subjects=given.subjects, spacing_mm=2.0, workers=2
     )
-    cells: list[dict[str, str | int]] = [
-        {"cases": cases, "strategy": strategy, "seed": seed}
+    cells = [
+        _cell({"cases": cases, "strategy": strategy, "seed": seed}, cohort, given.steps)
         for seed in given.seeds
         for cases in given.cases
         for strategy in given.strategies
     ]
-    frames = [
-        _run(given.output, cohort, cell, given.steps) for cell in track(cells, "K19 on simulation")
-    ]
+    frames = []
+    configs = [bundles_dir() / "brats_ft" / "train.json"]
+    for run in run_cells(configs, cells, output_dir=given.output, description="K19 on simulation"):
+        if run.error is not None:
+            raise SystemExit(f"{run.cell.name}: {run.error}")
+        frames.append(read_csv(run.folder / "metrics.csv").assign(**run.cell.at))
     frame = pd.concat(frames)
     show(_means(frame), _differences(frame))
     runs = frame.groupby(["cases", "strategy", "seed", "region"], sort=False)["dice"].mean()

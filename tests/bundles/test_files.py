@@ -9,7 +9,7 @@ from monai_transfer.bundle import bundles_dir
 
 FOLDERS = sorted(path.parents[1] for path in bundles_dir().glob("*/configs/metadata.json"))
 CONFIGS = {
-    *("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json"),
+    *("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "paper.json"),
     *("metadata.json", "logging.conf"),
 }
 TENSOR = {"type", "format", "num_channels", "spatial_shape", "dtype", "value_range"}
@@ -47,6 +47,7 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
         if not (isinstance(value, dict) and "_target_" in str(value)) and key != "imports"
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
+    built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
     assert set(listed) == set(plain) - built
     for name, default in listed.items():
         value = plain[name]
@@ -97,7 +98,15 @@ def test_the_metadata_names_the_source_and_strategy_of_the_default(bundle: Path)
 def test_inference_prepares_images_as_the_test_of_a_training_does(bundle: Path):
     train, inference = read(bundle, "train.json"), read(bundle, "inference.json")
     assert inference["preprocessing"] == train["test"]["preprocessing"]
-    for name in ("network_def", "inferer", "device", "modalities", "label_values", "spacing_mm"):
+    for name in (
+        "network_def",
+        "inferer",
+        "device",
+        "modalities",
+        "label_values",
+        "spacing_mm",
+        "volume_size",
+    ):
         assert inference[name] == train[name], name
     for name in ("window_size", "amp", "manifest"):
         assert inference[name] == train[name], name

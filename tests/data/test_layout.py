@@ -53,3 +53,13 @@ def test_a_path_that_could_leave_its_folder_is_told_on_every_system(
     path: str, *, outside: bool
 ) -> None:
     assert escapes(path) is outside
+
+
+def test_a_star_is_any_text_of_one_name_and_never_a_hidden_file():
+    regex = pattern_regex("{subject}/scan.*/*_{subject}.nii", {})
+    found = regex.fullmatch("A/scan.54512/x.y_A.nii")
+    assert found is not None
+    assert found["subject"] == "A"
+    assert regex.fullmatch("A/scan./_A.nii")
+    for path in ("A/scan.1/2/x_A.nii", "A/scan.1/._A.nii", ".A/scan.1/x_.A.nii", "A/scan/x_A.nii"):
+        assert regex.fullmatch(path) is None, path

@@ -119,8 +119,8 @@ def change(*keys: str, to: Any) -> Callable[[Raw], None]:
             "key label must hold no field but {group}, {subject}, got {modality} in",
         ),
         (
-            change("layout", to="{group}/{subject}/{session}_{modality}.nii"),
-            "key layout must hold no field but {group}, {modality}, {subject}, got {session}",
+            change("layout", to="{group}/{subject}/{visit}_{modality}.nii"),
+            "key layout must hold no field but {group}, {modality}, {session}, {subject}, got {vi",
         ),
         (
             change("layout", to="../{group}/{subject}_{modality}.nii"),
@@ -132,6 +132,28 @@ def change(*keys: str, to: Any) -> Callable[[Raw], None]:
         ),
         (change("labels", "4", to="@x"), "key labels must begin with no $, @ or %, got '@x'"),
         (change("modalities", "%t9", to="t9"), "key modalities must begin with no $, @ or %"),
+        (
+            change("layout", to="{group}/{subject}/{session}_{modality}.nii"),
+            "key label must hold the field {session}",
+        ),
+        (
+            change("label", to="{group}/{subject}/{session}.nii"),
+            "key label must hold no field but {group}, {subject}, got {session}",
+        ),
+        (
+            change("participants", to={"file": "p.tsv", "colunm": "x", "column": "grade"}),
+            "key participants.colunm is unknown. Did you mean participants.column?",
+        ),
+        (change("participants", to="p.tsv"), "key participants must be an object or null"),
+        (change("submission", to=[]), "key submission must be an object or null"),
+        (
+            change("submission", "shape", to=[240, 240]),
+            "key submission.shape must be three",
+        ),
+        (
+            change("submission", "file", to="{subject}/{modality}.nii.gz"),
+            "key submission.file must hold no field but {subject}, got {modality}",
+        ),
         (change("groups", to=["HGG"]), "key counts.groups must count the groups ['HGG'], got"),
         (
             change("counts", "subjects", to=284),
@@ -160,6 +182,21 @@ def test_groups_need_their_field_and_no_groups_forbid_it(raw: Raw, tmp_path: Pat
     lines = refused(raw, tmp_path)
     assert len(lines) == 2
     assert all("{group}" in line for line in lines)
+
+
+def test_a_table_of_participants_takes_the_place_of_the_group_field(
+    raw: Raw, tmp_path: Path
+) -> None:
+    raw["participants"] = {"file": "../participants.tsv", "column": "grade"}
+    del raw["groups"]
+    raw["counts"] = None
+    lines = [line.strip() for line in refused(raw, tmp_path)]
+    assert [line.partition(", got")[0] for line in lines] == [
+        "key layout must hold no field but {modality}, {session}, {subject}",
+        "key label must hold no field but {subject}",
+        "key groups must list the texts of the column 'grade'",
+        "key participants.file must stay inside the data folder",
+    ]
 
 
 def test_an_unknown_name_of_a_manifest_shows_the_close_one() -> None:

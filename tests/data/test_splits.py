@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from monai_transfer.data import nested_subset, split_patients
+from monai_transfer.data import nested_subset, patient_folds, split_patients
 from monai_transfer.data.splits import stratified_order
 from monai_transfer.errors import InputError
 
@@ -145,3 +145,28 @@ def test_a_split_that_does_not_fit_is_refused(validation: float, test: float, me
     with pytest.raises(InputError) as error:
         split_patients(BRATS, validation=validation, test=test)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 10])
+def test_folds_are_a_partition_with_the_groups_of_the_whole(folds):
+    patients = {f"p{i:02}": "HGG" if i < 31 else "LGG" for i in range(42)}
+    parts = patient_folds(patients, folds, seed=3)
+    assert sorted(name for part in parts for name in part) == sorted(patients)
+    for part in parts:
+        assert abs(len(part) - 42 / folds) < 1
+        assert abs(sum(patients[p] == "HGG" for p in part) - len(part) * 31 / 42) <= 1
+    assert parts == patient_folds(dict(reversed(patients.items())), folds, seed=3)
+    assert parts != patient_folds(patients, folds, seed=4)
+
+
+def test_groups_that_take_turns_are_in_every_fold():
+    """As many of one as of the other: dealing them out in turn would part them."""
+    patients = {f"p{i}": "AB"[i % 2] for i in range(8)}
+    assert all({patients[p] for p in fold} == {"A", "B"} for fold in patient_folds(patients, 2))
+    assert all({patients[p] for p in fold} == {"A", "B"} for fold in patient_folds(patients, 4))
+
+
+@pytest.mark.parametrize("folds", [1, 0, -2, 9])
+def test_folds_that_would_be_empty_or_all_are_refused(folds):
+    with pytest.raises(InputError, match=f"folds must be 2 to 8, .* got {folds}"):
+        patient_folds({f"p{i}": "" for i in range(8)}, folds)

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from monai_transfer.data import find_subjects, manifest_path, read_manifest
+from monai_transfer.data import build_datalist, find_subjects, manifest_path, read_manifest
 from monai_transfer.errors import InputError
 
 
@@ -100,6 +100,101 @@ def test_real_scans_are_found_and_folders_without_images_are_no_subjects(
     files = [file for subject in found for file in (*subject.images, subject.label)]
     assert len(files) == 5 * len(subjects)
     assert all((real / folder / file).is_file() for file in files)
+
+
+def touch(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def brats_2015(subject, serial=54512, label="VSD.Brain_3more.XX.O.OT"):
+    """Files of one subject, as the challenge unpacks: a folder for each, and a serial number."""
+    tokens = ("MR_T1", "MR_T1c", "MR_T2", "MR_Flair")
+    names = [f"VSD.Brain.XX.O.{token}.{serial + i}" for i, token in enumerate(tokens)]
+    return [f"{subject}/{name}/{name}.mha" for name in (*names, f"{label}.{serial + 9}")]
+
+
+def test_brats_2015_has_a_folder_for_each_modality_and_numbers_that_no_rule_predicts(tmp_path):
+    touch(tmp_path, *brats_2015("HGG/brats_2013_pat0001_1", label="VSD.Brain_3more.XX.XX.OT"))
+    touch(tmp_path, *brats_2015("LGG/brats_tcia_pat101_0001"), "LGG/._brats/VSD.Brain.mha")
+    touch(tmp_path, *brats_2015("LGG/brats_tcia_pat101_0002", 9, "VSD.Brain.XX.O.OT"))
+    first, *others = find_subjects(read_manifest(manifest_path("brats2015")), tmp_path)
+    folder = "HGG/brats_2013_pat0001_1"
+    assert first.images == tuple(
+        f"{folder}/VSD.Brain.XX.O.{name}/VSD.Brain.XX.O.{name}.mha"
+        for name in ("MR_T1.54512", "MR_T1c.54513", "MR_T2.54514", "MR_Flair.54515")
+    )
+    assert first.label == f"{folder}/{'/'.join(['VSD.Brain_3more.XX.XX.OT.54521'] * 2)}.mha"
+    assert (first.group, {other.group for other in others}) == ("HGG", {"LGG"})
+    assert [other.patient for other in others] == ["brats_tcia_pat101"] * 2  # two visits
+
+
+def test_two_files_where_one_belongs_are_named_and_not_chosen_from(tmp_path):
+    touch(tmp_path, *brats_2015("HGG/brats_tcia_pat101_0001", 11))
+    touch(tmp_path, *brats_2015("HGG/brats_tcia_pat101_0001", 21)[:1])
+    with pytest.raises(InputError) as error:
+        find_subjects(read_manifest(manifest_path("brats2015")), tmp_path)
+    (line,) = str(error.value).splitlines()[1:]
+    assert "brats_tcia_pat101_0001: t1 must be one file, got HGG/" in line
+    assert line.count(".mha") == 2
+
+
+@pytest.fixture
+def sessions():
+    return read_manifest(manifest_path("bids_glioma_sessions"))
+
+
+@pytest.fixture
+def bids(tmp_path, sessions):
+    """Two visits of one participant and one of another; a third was never prepared."""
+    for subject, session in (("sub-01", "ses-1"), ("sub-01", "ses-2"), ("sub-02", "ses-1")):
+        fields = {"subject": subject, "session": session}
+        touch(tmp_path, *(sessions.layout.format(**fields, modality=token)
+                          for token in sessions.modalities.values()))  # fmt: skip
+        touch(tmp_path, sessions.label.format(**fields), f"{subject}/{session}/anat/raw_T1w.nii.gz")
+    table = "participant_id\tage\tgrade\nsub-01\t61\tLGG\nsub-02\t70\tHGG\nsub-03\t5\tn/a\n"
+    (tmp_path / "participants.tsv").write_text(table)
+    return tmp_path
+
+
+def test_every_session_is_a_subject_of_its_participant_whose_group_the_table_tells(bids, sessions):
+    found = find_subjects(sessions, bids)
+    assert [(s.subject, s.patient, s.group) for s in found] == [
+        ("sub-01_ses-1", "sub-01", "LGG"),
+        ("sub-01_ses-2", "sub-01", "LGG"),
+        ("sub-02_ses-1", "sub-02", "HGG"),
+    ]
+    second = found[1]
+    assert second.images[1] == (
+        "derivatives/prepared/sub-01/ses-2/anat/"
+        "sub-01_ses-2_ce-gadolinium_space-SRI_desc-brain_T1w.nii.gz"
+    )
+    assert second.label == (
+        "derivatives/tumour/sub-01/ses-2/anat/sub-01_ses-2_space-SRI_desc-tumour_dseg.nii.gz"
+    )
+
+
+def test_visits_of_one_participant_never_part(bids, sessions):
+    datalist = build_datalist(sessions, bids, validation=1, test=0)
+    parts = {part: {e["patient"] for e in datalist[part]} for part in ("training", "validation")}
+    assert sorted(map(len, parts.values())) == [1, 1]
+    assert not parts["training"] & parts["validation"]
+
+
+def test_a_session_without_its_label_and_a_group_that_is_not_told_are_lines(bids, sessions):
+    next(bids.glob("derivatives/tumour/sub-01/ses-2/anat/*.nii.gz")).unlink()
+    (bids / "participants.tsv").write_text("participant_id\tgrade\nsub-01\tIV\nsub-02\tn/a\n")
+    with pytest.raises(InputError) as error:
+        find_subjects(sessions, bids)
+    lines = [line.strip() for line in str(error.value).splitlines()[1:]]
+    rule = "group must be one of HGG, LGG in the participants, got"
+    assert [line for line in lines if "group" in line] == [
+        f"sub-01_ses-1: {rule} IV",
+        f"sub-01_ses-2: {rule} IV",
+        f"sub-02_ses-1: {rule} none",
+    ]
+    assert "sub-01_ses-2: label is missing, no file derivatives/tumour/sub-01/ses-2/" in lines[1]
 
 
 def test_the_open_ms_set_is_read_as_its_repository_lays_it_out(tmp_path):

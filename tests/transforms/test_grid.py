@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor, NibabelReader
-from monai.transforms import LoadImage
+from monai.transforms import LoadImage, LoadImaged
 
 from monai_transfer.errors import InputError
 from monai_transfer.transforms import OneGridd, OneGridReader
@@ -116,3 +116,27 @@ def test_jitter_of_a_direction_adds_up_over_a_large_image_and_is_rounding_all_th
     }
     result = OneGridd(["image", "label"])(data)
     assert torch.equal(result["label"].affine, result["image"].affine)
+
+
+def test_metaimages_are_loaded_like_the_nifti_files_of_the_same_images(tmp_path):
+    affine = np.diag([-1.0, -2.0, 3.0, 1.0])
+    affine[1, 3] = 239
+    voxels = np.random.default_rng(0).integers(1, 900, (2, 5, 6, 4)).astype(np.int16)
+    header = (
+        "ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = False\n"
+        "Offset = 0 -239 0\nElementSpacing = 1 2 3\nDimSize = 5 6 4\n"
+        "ElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    )
+    for i, one in enumerate(voxels):
+        nib.save(nib.Nifti1Image(one, affine), tmp_path / f"{i}.nii.gz")
+        (tmp_path / f"{i}.mha").write_bytes(header.encode() + one.tobytes(order="F"))
+    load = LoadImaged("image", OneGridReader, image_only=True, ensure_channel_first=True)
+    ours, nifti = (
+        load({"image": [str(tmp_path / f"{i}{ending}") for i in range(2)]})["image"]
+        for ending in (".mha", ".nii.gz")
+    )
+    assert torch.equal(ours.as_tensor(), nifti.as_tensor())
+    assert torch.equal(ours.affine, nifti.affine)
+    one = load({"image": str(tmp_path / "1.mha")})["image"]
+    assert torch.equal(one.as_tensor()[0], ours.as_tensor()[1])
+    assert one.meta["filename_or_obj"] == str(tmp_path / "1.mha")

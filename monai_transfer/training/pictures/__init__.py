@@ -1,16 +1,18 @@
-"""Pictures of a run: learning curves, Dice by cases, overlays, montages.
+"""Pictures of a run: learning curves, Dice by cases, heatmaps, overlays, montages.
 
 Everything is drawn on a figure of its own, never through pyplot, so it works without a display, in
 threads, and inside a program that has figures open.
 """
 
 from monai_transfer.training.pictures.curves import dice_by_region, learning_curve
+from monai_transfer.training.pictures.heatmaps import heatmap
 from monai_transfer.training.pictures.overlays import montage, overlay, overlay_strip
 from monai_transfer.training.pictures.subject import PicturedSubject
 
 __all__ = [
     "PicturedSubject",
     "dice_by_region",
+    "heatmap",
     "learning_curve",
     "montage",
     "overlay",

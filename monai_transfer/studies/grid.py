@@ -1,0 +1,170 @@
+"""A grid of runs, each an ordinary bundle command in a process and a folder of its own.
+
+What is finished is not run again, and what is there from another grid is never taken for it.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from monai_transfer._files import written_aside
+from monai_transfer.bundle.workflow import without_folders
+from monai_transfer.errors import InputError
+from monai_transfer.studies.commands import bundle_command
+from monai_transfer.training import console
+from monai_transfer.training.status import read_status
+
+RECORD: Final = "cells.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    Args:
+        at: axis → value: what tells it from the other cells, and names its folder.
+        options: of its bundle command, without ``output_dir``.
+    """
+
+    at: Mapping[str, str | float]
+    options: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Its folder.
+
+        Example:
+            >>> Cell({"learning_rate": 0.01, "fold": 2}, {}).name
+            'learning_rate-0.01_fold-2'
+        """
+        return "_".join(f"{axis}-{value}" for axis, value in self.at.items())
+
+    def command(self, configs: Sequence[str | Path], output_dir: Path) -> list[str]:
+        """What a person would type to run it, as arguments.
+
+        Args:
+            configs: config files of the bundle.
+            output_dir: of the grid.
+        """
+        # a run that was interrupted is gone on with; where there is none, it begins
+        added = {"output_dir": output_dir / self.name, "resume": True}
+        return bundle_command(configs, {**self.options, **added})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell.
+
+    Args:
+        cell: the one.
+        folder: of its run.
+        error: in one line; ``None``: it is finished.
+    """
+
+    cell: Cell
+    folder: Path
+    error: str | None
+
+
+def run_cells(
+    configs: Sequence[str | Path],
+    cells: Sequence[Cell],
+    *,
+    output_dir: str | os.PathLike[str],
+    description: str,
+) -> Iterator[Outcome]:
+    """Run every cell that is not finished, one after the other.
+
+    A cell that fails does not end the others; what it said is beside its folder, as ``<cell>.log``,
+    and it is run again the next time.
+
+    Args:
+        configs: config files of the bundle.
+        cells: with distinct names.
+        output_dir: has a folder for each cell, and ``cells.json``: the options of all of them.
+        description: what stands before the progress bar.
+
+    Yields:
+        The outcome of each cell, in order, once it is known.
+
+    Raises:
+        InputError: a cell of the same name is there with other options or other data.
+    """
+    folder = Path(output_dir)
+    _record(folder, configs, cells)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        done = [cell for cell in cells if _is_finished(folder / cell.name)]
+        task = bar.add_task(description, total=len(cells) - len(done))
+        for cell in cells:
+            error = None if cell in done else _run(configs, cell, folder)
+            yield Outcome(cell, folder / cell.name, error)
+            bar.advance(task, cell not in done)
+
+
+def _is_finished(folder: Path) -> bool:
+    status = read_status(folder)
+    return status is not None and status.state == "done"
+
+
+def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> str | None:
+    """Run one cell; its error in one line."""
+    command = cell.command(configs, folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    log = folder / f"{cell.name}.log"
+    if done.returncode == 0 and _is_finished(folder / cell.name):
+        log.unlink(missing_ok=True)
+        return None
+    with written_aside(log) as aside:
+        aside.write_text(done.stdout + done.stderr, "utf-8")
+    said = [line for line in done.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
+    return (errors or said or [f"status {done.returncode}"])[-1]
+
+
+def _record(folder: Path, configs: Sequence[str | Path], cells: Sequence[Cell]) -> None:
+    """Write down what the cells are, after comparing with what is written there."""
+    names = [Path(config).name for config in configs]
+    new = {cell.name: {"configs": names, **_identity(cell.options)} for cell in cells}
+    path = folder / RECORD
+    old = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    for name, now in new.items():
+        then = old.get(name, now)
+        differing = [key for key in {**then, **now} if then.get(key) != now.get(key)]
+        if differing and _is_finished(folder / name):
+            got = ", ".join(f"{key} {then.get(key, 'as the bundle has it')}" for key in differing)
+            todo = "Take another output folder, or remove this one."
+            raise InputError(name, "run that is there", "be of the same grid", got=got, todo=todo)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(old | new, indent=2) + "\n", "utf-8")
+
+
+def _identity(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options without folders, and the digest of every file among them."""
+    identity = {name: str(without_folders(value)) for name, value in options.items()}
+    for name, value in options.items():
+        if isinstance(value, str | os.PathLike) and Path(value).is_file():
+            identity[f"{name}_sha256"] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    return identity

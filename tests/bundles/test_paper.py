@@ -1,0 +1,76 @@
+"""``paper.json`` laid over ``train.json`` is what Kaur 2019 says, as far as it says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import pytest
+from monai.bundle import ConfigParser
+from monai.transforms import RandCropByPosNegLabeld, RandFlipd, ResizeWithPadOrCropd
+
+from monai_transfer.bundle import bundles_dir
+from monai_transfer.transforms.presets import K19_SIZE_MM
+
+BUNDLES = ["brats_ft", "ms_source"]
+
+
+def resolved(name: str, *configs: str) -> ConfigParser:
+    parser = ConfigParser()
+    parser.read_config([str(bundles_dir() / name / config) for config in configs])
+    return parser
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_whole_volumes_at_1_mm_without_augmentation(name: str):
+    parser = resolved(name, "train.json", "paper.json")
+    chain = parser.get_parsed_content("train#preprocessing").transforms
+    (sized,) = (step for step in chain if isinstance(step, ResizeWithPadOrCropd))
+    assert tuple(sized.padder.padder.spatial_size) == K19_SIZE_MM == (240, 192, 192)
+    (cropped,) = (step for step in chain if isinstance(step, RandCropByPosNegLabeld))
+    assert tuple(cropped.cropper.spatial_size) == K19_SIZE_MM
+    assert isinstance(chain[-1], RandCropByPosNegLabeld)  # nothing random after it
+    assert not any(isinstance(step, RandFlipd) for step in chain)
+    assert parser["spacing_mm"] == 1.0
+    assert parser.get_parsed_content("inferer").window == K19_SIZE_MM
+    tested = parser.get_parsed_content("test#preprocessing").transforms
+    assert any(isinstance(step, ResizeWithPadOrCropd) for step in tested)
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_epochs_are_the_papers_and_each_is_a_candidate(name: str):
+    parser = resolved(name, "train.json", "paper.json")
+    assert (parser.get_parsed_content("epochs"), parser["val_interval"]) == (190, 1)
+    assert 1 + 1000 * parser["class_weight_decay"] ** 190 < 1.1  # the weights have reached 1
+    assert parser["class_weight_decay"] ** 20 > 0.3  # and not at once
+
+
+def test_the_smallest_of_the_papers_training_sets_is_taken():
+    assert resolved("brats_ft", "train.json", "paper.json")["cases"] == 20
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_what_is_not_published_is_as_in_the_demo(name: str):
+    demo, paper = (resolved(name, "train.json", *more) for more in ((), ("paper.json",)))
+    for key in (
+        "learning_rate",
+        "batch_size",
+        "optimizer",
+        "lr_scheduler",
+        "network_def",
+        "strategy",
+    ):
+        assert paper[key] == demo[key], key
+
+
+def test_a_training_on_whole_volumes_runs_and_predicts_on_the_original_grid(
+    run: Callable[..., str], room: Any
+):
+    """The paper's setting on a grid of 6 mm."""
+    folder, size = room.bundle("brats_ft"), [40, 32, 32]
+    sizes = dict.fromkeys(("volume_size", "patch_size", "window_size"), size)
+    options = {**room.training("brats_ft"), **sizes, "output_dir": "out"}
+    run(folder / "train.json", folder / "paper.json", **options)
+    (prediction,) = Path("out/predictions").iterdir()
+    image = next(room.cohort("brats_ft").rglob(f"{prediction.name.split('.')[0]}_t1.nii.gz"))
+    assert nib.load(prediction).shape == nib.load(image).shape

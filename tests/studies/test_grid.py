@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_transfer.errors import InputError
+from monai_transfer.studies import Cell, run_cells
+
+
+def cells(**options: Any) -> list[Cell]:
+    return [
+        Cell({"rate": rate, "seed": seed}, {"rate": rate, "seed": seed, **options})
+        for rate in (0.1, 0.2)
+        for seed in (0, 1)
+    ]
+
+
+def outcomes(folder: Path, grid: list[Cell]) -> list[tuple[str, str | None]]:
+    found = run_cells(["train.json"], grid, output_dir=folder, description="grid")
+    return [(outcome.folder.name, outcome.error) for outcome in found]
+
+
+def test_every_cell_is_one_command_with_a_folder_of_its_own(tmp_path: Path, runs: Any):
+    assert outcomes(tmp_path, cells()) == [
+        (f"rate-{rate}_seed-{seed}", None) for rate in (0.1, 0.2) for seed in (0, 1)
+    ]
+    first = {"config_file": "train.json", "rate": "0.1", "seed": "0"}
+    assert runs.asked[0] == {
+        **first,
+        "output_dir": str(tmp_path / "rate-0.1_seed-0"),
+        "resume": "True",
+    }
+
+
+def test_finished_cells_are_not_run_again_and_new_ones_are(tmp_path: Path, runs: Any):
+    outcomes(tmp_path, cells()[:2])
+    (tmp_path / "rate-0.1_seed-1" / "status.json").unlink()  # as after a power cut
+    assert len(outcomes(tmp_path, cells())) == 4
+    assert [(run["rate"], run["seed"]) for run in runs.asked[2:]] == [
+        ("0.1", "1"),
+        ("0.2", "0"),
+        ("0.2", "1"),
+    ]
+
+
+def test_a_failure_is_told_in_its_own_words_kept_and_tried_again(tmp_path: Path, runs: Any):
+    whole = runs.history
+
+    def diverge(options: dict[str, str]) -> str:
+        if options["rate"] == "0.2":
+            raise ArithmeticError("training, epoch 3: loss must stay finite, got nan.")
+        return str(whole(options))
+
+    runs.history = diverge
+    told = "training, epoch 3: loss must stay finite, got nan."
+    assert [error for _, error in outcomes(tmp_path, cells())] == [None, None, told, told]
+    log = tmp_path / "rate-0.2_seed-0.log"
+    assert log.read_text().startswith("some progress\na warning")
+    runs.history = whole
+    assert [error for _, error in outcomes(tmp_path, cells())] == [None] * 4
+    assert (len(runs.asked), log.exists()) == (4 + 2, False)
+
+
+def test_results_of_other_options_or_other_data_are_never_taken_for_these(
+    tmp_path: Path, runs: Any
+):
+    listed = tmp_path / "list.json"
+    listed.write_text("{}")
+    outcomes(tmp_path, cells(datalist=listed, epochs=2))
+    for change in ({"epochs": 4}, {"epochs": 2, "strategy": "all"}, {}):
+        with pytest.raises(InputError, match=r"rate-0.1_seed-0: run .* same grid, got (ep|st)"):
+            outcomes(tmp_path, cells(datalist=listed, **change))
+    listed.write_text('{"training": []}')
+    with pytest.raises(InputError, match="got datalist_sha256"):
+        outcomes(tmp_path, cells(datalist=listed, epochs=2))
+    assert len(runs.asked) == 4
+
+
+def test_the_record_of_the_cells_holds_no_folder_of_the_machine(tmp_path: Path, runs: Any):
+    outcomes(tmp_path, cells(dataset_dir=tmp_path / "brats"))
+    record = (tmp_path / "cells.json").read_text()
+    assert str(tmp_path) not in record
+    assert json.loads(record)["rate-0.1_seed-0"]["dataset_dir"] == "brats"
