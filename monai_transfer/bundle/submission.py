@@ -3,9 +3,8 @@
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +12,15 @@ import numpy as np
 from monai_transfer._files import written_aside
 from monai_transfer._metaimage import load_image
 from monai_transfer.data import Subject, find_subjects, read_manifest
-from monai_transfer.data.byte_stream import ScanError
+from monai_transfer.data.entries import Entry
+from monai_transfer.data.entry_files import file_faults
 from monai_transfer.data.faults import Fault, all_at_once, fault
 from monai_transfer.data.images import read_scan
 from monai_transfer.data.manifest import Submission
-from monai_transfer.data.nifti import Scan
+from monai_transfer.data.measured import measure
 from monai_transfer.errors import InputError
 from monai_transfer.training import save_label_map
 
-_TOLERANCE_MM = 1e-3
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the zip format's first moment: the same input, the same bytes
 
 
@@ -75,10 +74,8 @@ def write_submission(
     faults: list[object] = [*_name_faults(names, folder)]
     for subject in subjects:
         if (folder / names[subject.subject]).is_file():
-            pair = Path(dataset_dir, subject.images[0]), folder / names[subject.subject]
-            faults += _file_faults(
-                subject, *pair, labels=frozenset(described.labels), wanted=wanted
-            )
+            path, labels = folder / names[subject.subject], frozenset(described.labels)
+            faults += _file_faults(subject, Path(dataset_dir), path, labels=labels, wanted=wanted)
     if faults:
         raise all_at_once("submission", "segmentations", faults)
     with (
@@ -104,41 +101,28 @@ def _name_faults(names: Mapping[str, str], folder: Path) -> Iterator[str]:
 
 
 def _file_faults(
-    subject: Subject, image: Path, path: Path, *, labels: frozenset[int], wanted: Submission
+    subject: Subject, images: Path, path: Path, *, labels: frozenset[int], wanted: Submission
 ) -> list[Fault]:
-    """The gate's rules for a label and its image, and the portal's shape."""
-    told = partial(fault, subject=subject.subject, file=path.name)
-    try:
-        scan, like = read_scan(path), read_scan(image)
-    except ScanError as damage:
-        return [told(damage.code, value=damage.value)]
-    if scan.shape != like.shape:
-        return [
-            told("G303", value=f"{_shape(scan.shape)} where {image.name} has {_shape(like.shape)}")
-        ]
-    if scan.shape != wanted.shape:
-        return [
-            told("G303", value=f"{_shape(scan.shape)} where the portal has {_shape(wanted.shape)}")
-        ]
-    if not (apart_mm := np.abs(scan.affine - like.affine).max()) <= _TOLERANCE_MM:
-        return [told("G304", value=f"{apart_mm:.4g} mm away from {image.name}")]
-    return [told(code, value=value) for code, value in _label_faults(scan, labels)]
-
-
-def _label_faults(scan: Scan, labels: frozenset[int]) -> Iterator[tuple[str, str]]:
-    values = np.unique(scan.values(np.unique(scan.voxels)))
-    if not np.isfinite(values).all():
-        yield "G401", "NaN or infinity"
-        return
-    foreign = values[~np.isin(values, sorted(labels))]
-    if foreign.size:
-        code = "G502" if (foreign == np.round(foreign)).all() else "G501"
-        got = ", ".join(f"{value:g}" for value in foreign[:4])
-        yield code, f"{got} (declared: {', '.join(map(str, sorted(labels)))})"
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+    """The gate's errors of a label beside its subject's first image, and the portal's shape."""
+    image = subject.images[0]
+    entry = Entry(
+        place=path.name,
+        split="test",
+        subject=subject.subject,
+        patient=subject.patient,
+        images=(image,),
+        stacked=len(subject.images) == 1,
+        label=path.name,
+    )
+    segmented = measure(path, is_label=True)
+    measured = [measure(images / image, is_label=False), segmented]
+    found = file_faults(entry, measured, channels=None, labels=labels)
+    faults = [each for each in found if each.severity == "error"]
+    if not faults and segmented.shape != wanted.shape:
+        got, portal = ("x".join(map(str, shape)) for shape in (segmented.shape, wanted.shape))
+        value = f"{got} where the portal has {portal}"
+        faults.append(fault("G303", subject=subject.subject, file=path.name, value=value))
+    return faults
 
 
 def _write_clean(prediction: Path, image: Path, path: Path) -> None:

@@ -12,20 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from monai_transfer._files import written_aside
 from monai_transfer.bundle.workflow import without_folders
 from monai_transfer.errors import InputError
 from monai_transfer.studies.commands import bundle_command
-from monai_transfer.training import console
+from monai_transfer.training import progress_bar
 from monai_transfer.training.status import read_status
 
 RECORD: Final = "cells.json"
@@ -106,16 +97,7 @@ def run_cells(
     """
     folder = Path(output_dir)
     _record(folder, configs, cells)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    ) as bar:
+    with progress_bar() as bar:
         done = [cell for cell in cells if _is_finished(folder / cell.name)]
         task = bar.add_task(description, total=len(cells) - len(done))
         for cell in cells:

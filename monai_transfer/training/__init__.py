@@ -22,7 +22,7 @@ from monai_transfer.training.segmentation import (
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
-from monai_transfer.training.terminal import console
+from monai_transfer.training.terminal import console, progress_bar
 
 __all__ = [
     "BestWeights",
@@ -54,6 +54,7 @@ __all__ = [
     "load_best",
     "on_device",
     "prepare",
+    "progress_bar",
     "rank_device",
     "read_checkpoint",
     "read_status",

@@ -9,19 +9,11 @@ import ignite.distributed as idist
 import pandas as pd
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from monai_transfer._files import written_aside
 from monai_transfer.training.best import is_best
 from monai_transfer.training.losses import loss_of
-from monai_transfer.training.terminal import console
+from monai_transfer.training.terminal import console, progress_bar
 
 
 class EngineProgress:
@@ -33,16 +25,7 @@ class EngineProgress:
 
     def __init__(self, description: str) -> None:
         self.description = description
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
+        self.bar = progress_bar()
 
     def attach(self, engine: Engine) -> None:
         """Show the bar while the engine runs, and take it away even when it fails."""

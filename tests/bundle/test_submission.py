@@ -110,7 +110,7 @@ def test_images_that_are_not_as_the_challenge_gave_them_are_refused(
 ):
     """A segmentation on the grid of a cropped image fits its image, and not the portal."""
     for path in (tmp_path / "scans" / SUBJECTS[0]).iterdir():
-        save(path, np.ones((5, 4, 2), np.uint8))
+        save(path, label_map()[..., :2])
     save(tmp_path / f"out/{SUBJECTS[0]}.nii.gz", np.ones((5, 4, 2), np.uint8))
     (line,) = refused(submit, tmp_path)
     assert line.startswith("G303 error: Brats18_A_1: Brats18_A_1.nii.gz must have the shape")
