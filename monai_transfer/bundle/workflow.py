@@ -2,13 +2,17 @@
 
 import inspect
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath, PureWindowsPath
 from types import FrameType
 from typing import Any
 
 import ignite.distributed as idist
 from monai.bundle import ConfigWorkflow
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+_ENGINES: Any = DEFAULT_MLFLOW_SETTINGS["handlers_id"]
+_TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
 
 
 def running_workflow() -> ConfigWorkflow | None:
@@ -83,10 +87,23 @@ def resolved_config() -> dict[str, Any]:
     """The :func:`running_config` for ``run.json``: a run's folder can be shared.
 
     Returns:
-        The same, with the last part only of every absolute path.
+        The same, with the last part only of every absolute path, and without what ``--tracking``
+        puts in: it changes no run, and the address of a store may hold a host and a password.
     """
-    shareable: dict[str, Any] = without_folders(running_config())
+    config = running_config()
+    for name in _TRACKING.keys() - _ENGINES.keys() - {"output_dir"}:
+        config.pop(name, None)
+    added = [_TRACKING[engine] for engine in _ENGINES]
+    shareable: dict[str, Any] = without_folders(_without(config, added))
     return shareable
+
+
+def _without(value: Any, handlers: Sequence[Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(inner, handlers) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without(inner, handlers) for inner in value if inner not in handlers]
+    return value
 
 
 def without_folders(value: Any) -> Any:

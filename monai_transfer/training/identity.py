@@ -11,7 +11,7 @@ from monai_transfer.training.provenance import RunRecord, versions
 from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
-_IMMATERIAL = frozenset(
+IMMATERIAL = frozenset(
     {
         *("resume", "output_dir", "debug", "num_workers", "device", "bundle_root"),
         *("dataset_dir", "datalist", "manifest"),  # the data themselves are compared
@@ -79,5 +79,5 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
         return
     for key, inner in items:
-        if str(key) not in _IMMATERIAL:
+        if str(key) not in IMMATERIAL:
             yield from _leaves(inner, f"{name}#{key}".lstrip("#"))

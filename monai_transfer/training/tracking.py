@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import ignite.distributed as idist
 from ignite.engine import Engine
-from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 from monai.handlers import MLFlowHandler
 from monai.utils import path_to_sqlite_uri
 
 from monai_transfer.metrics import read_csv, summary
 from monai_transfer.training.handlers import History
+from monai_transfer.training.identity import IMMATERIAL
 from monai_transfer.training.provenance import RunRecord
 
 ARTIFACTS: Final = (
@@ -20,9 +20,6 @@ ARTIFACTS: Final = (
     *("run.json", "transfer.json"),
 )
 """Files of a run that the store gets a copy of, those that are there; no weights."""
-
-_OF_MONAI: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
-_TRACKING: Final = frozenset(_OF_MONAI) - {"output_dir"}
 
 
 class MLflowTracking:
@@ -91,18 +88,27 @@ class MLflowTracking:
 
 
 def options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain options of a config: not its expressions, components, lists of steps and tracking.
+    """The plain options of a config that a result depends on.
+
+    Not its expressions, components and lists of steps; nor the options that a run may be gone on
+    with other values of, since a store takes each only once.
 
     Example:
         >>> options(
-        ...     {"seed": 0, "sizes": [8, 8], "net": {"_target_": "N"}, "x": "$1", "cases": None}
+        ...     {
+        ...         "seed": 0,
+        ...         "sizes": [8, 8],
+        ...         "net": {"_target_": "N"},
+        ...         "resume": True,
+        ...         "cases": None,
+        ...     }
         ... )
         {'seed': 0, 'sizes': [8, 8], 'cases': None}
     """
     return {
         key: value
         for key, value in config.items()
-        if key not in _TRACKING
+        if key not in IMMATERIAL
         and not isinstance(value, Mapping)
         and not any(str(v).startswith(("$", "@")) for v in _items(value))
     }

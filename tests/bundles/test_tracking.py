@@ -3,6 +3,8 @@
 import csv
 import getpass
 import json
+import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from mlflow.entities import Run
 
 from monai_transfer.bundle import tracking
 from monai_transfer.errors import InputError
+from monai_transfer.training import RunRecord, Stopped
+from monai_transfer.training.tracking import MLflowTracking
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:mlflow", "ignore::ResourceWarning"
@@ -91,6 +95,39 @@ def test_the_environment_s_store_goes_first_and_names_may_be_chosen(
     ((experiment, (found,)),) = stored(database).items()
     assert (experiment, found.info.run_name) == ("tumours", "twelve")
     assert not Path("mlruns.db").exists()
+
+
+def test_a_stopped_training_goes_on_in_the_same_run_of_the_store(
+    room: Any, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    train = room.bundle("brats_ft") / "train.json"
+    options = room.training("brats_ft") | {"epochs": 2, "val_interval": 1, "output_dir": "runs/a"}
+    with monkeypatch.context() as patched:
+        patched.setattr(MLflowTracking, "conclude", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped):
+            run(train, tracking="mlflow", **options)
+    ((stopped,),) = stored(Path("runs/mlruns.db")).values()
+    assert stopped.info.status == "RUNNING"
+    run(train, tracking="mlflow", resume=True, num_workers=1, **options)
+    ((whole,),) = stored(Path("runs/mlruns.db")).values()
+    assert (whole.info.run_id, whole.info.status) == (stopped.info.run_id, "FINISHED")
+
+
+def test_a_run_may_be_tracked_from_where_it_is_gone_on_with_and_the_record_knows_of_no_store(
+    room: Any, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    train = room.bundle("brats_ft") / "train.json"
+    options = room.training("brats_ft") | {"output_dir": "out"}
+    with monkeypatch.context() as patched:
+        patched.setattr(RunRecord, "write", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Stopped):
+            run(train, **options)
+    uri = f"sqlite:///{Path('secret-host.db').absolute()}"
+    run(train, tracking="mlflow", tracking_uri=uri, resume=True, **options)
+    assert len(stored(Path("secret-host.db"))["brats_ft"]) == 1
+    assert "secret-host" not in Path("out/run.json").read_text()
+    assert "MLFlowHandler" not in Path("out/run.json").read_text()
 
 
 def test_without_the_package_a_run_ends_at_once_and_says_what_to_install(
