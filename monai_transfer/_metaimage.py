@@ -14,9 +14,10 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Image
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-Kind = Literal["missing", "unreadable", "checksum", "format", "size"]
+Kind = Literal["missing", "unreadable", "checksum", "format", "size", "limit"]
 
 _TYPES = {
     "MET_UCHAR": "u1", "MET_CHAR": "i1", "MET_USHORT": "u2", "MET_SHORT": "i2",
@@ -24,10 +25,20 @@ _TYPES = {
 }  # fmt: skip
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MOST_HEADER_BYTES = 1 << 16
+MOST_VOXEL_BYTES = 1 << 32
+"""4 GiB: four channels of 500×500×500 voxels, in doubles."""
 # several spellings of the same, the first that is there counts: MetaIO's documentation
 _OFFSET = ("Offset", "Position", "Origin")
 _DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
 _BIG_ENDIAN = ("BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+_OF_THE_FORMAT = frozenset(
+    {
+        *(*_OFFSET, *_DIRECTIONS, *_BIG_ENDIAN, "ElementSpacing", "ElementSize", "DimSize"),
+        *("ObjectType", "NDims", "BinaryData", "CompressedData", "CompressedDataSize"),
+        *("CenterOfRotation", "AnatomicalOrientation", "ElementNumberOfChannels", "HeaderSize"),
+        *("ElementType", "ElementDataFile"),
+    }
+)
 
 
 class MetaImageError(Exception):
@@ -72,10 +83,12 @@ def load_metaimage(path: str | os.PathLike[str]) -> Nifti1Image:
         path: ``.mha``, header and voxels in one file, plain or compressed.
 
     Returns:
-        Voxels in the stored type, affine voxel index → world mm in RAS+, qform and sform alike.
+        Voxels in the stored type, affine voxel index → world mm in RAS+, qform and sform alike;
+        lines of the header that say something else are its ``extra["texts"]``.
 
     Raises:
-        MetaImageError: missing, not readable, checksum or size wrong, not 3D or not real numbers.
+        MetaImageError: missing, not readable, checksum or size wrong, more than it may hold, not
+            3D or not real numbers.
 
     Source:
         Format: MetaIO, https://docs.itk.org/projects/metaio. World axes are LPS there.
@@ -94,15 +107,22 @@ def load_metaimage(path: str | os.PathLike[str]) -> Nifti1Image:
     except (ValueError, KeyError, UnicodeDecodeError) as fault:
         raise MetaImageError("format", f"a broken header ({fault})") from None
     expected = math.prod(shape) * dtype.itemsize
+    if expected > MOST_VOXEL_BYTES:
+        raise MetaImageError("limit", f"{expected} bytes of voxels, by its header")
     block = raw[start:]
     if packed:
         block = _unpacked(block, header.get("CompressedDataSize"), expected)
     if len(block) != expected:
         raise MetaImageError("size", f"{len(block)} bytes of voxels where {expected} are declared")
     voxels = np.frombuffer(block, dtype).reshape(shape, order="F")
-    image = Nifti1Image(voxels, affine)
-    image.set_qform(affine, code="scanner")
+    try:
+        with np.errstate(all="ignore"):  # of numbers that are too large: the affine says it itself
+            image = Nifti1Image(voxels, affine)
+            image.set_qform(affine, code="scanner")
+    except HeaderDataError:
+        raise MetaImageError("format", "axes of which one has no direction") from None
     image.header.set_xyzt_units("mm")
+    image.extra["texts"] = {key: text for key, text in header.items() if key not in _OF_THE_FORMAT}
     image.file_map["image"].filename = os.fspath(path)
     return image
 
@@ -125,8 +145,8 @@ def _header(raw: bytes) -> tuple[dict[str, str], int]:
         if end < 0:
             raise ValueError("no line ElementDataFile")
         key, equals, text = raw[start:end].decode("ascii").partition("=")
-        if not equals or key.strip() in header:
-            raise ValueError(f"the line {key.strip()[:40]!r}")
+        if not equals or key.strip() in header:  # what it says stays unsaid: it may be a name
+            raise ValueError(f"line {len(header) + 1}")
         header[key.strip()] = text.strip()
         start = end + 1
     return header, start

@@ -104,6 +104,13 @@ def test_itk_s_own_files_are_read_as_itk_means_them(tmp_path: Path):
         np.testing.assert_allclose(ours.affine, oracle.affine, atol=1e-4)
 
 
+def test_directions_beyond_all_numbers_stay_so_for_the_gate_to_see(
+    write: Callable[[bytes], Path],
+):
+    image = load_metaimage(write(metaimage(TransformMatrix="1e300 0 0 0 1 0 0 0 1")))
+    assert not np.isfinite(image.affine).all()
+
+
 def flipped(content: bytes, place: int) -> bytes:
     changed = bytearray(content)
     changed[place] ^= 0x10
@@ -131,9 +138,12 @@ def flipped(content: bytes, place: int) -> bytes:
         (metaimage(ElementDataFile="voxels.raw"), "format", "ElementDataFile is voxels.raw"),
         (metaimage(ElementSpacing="1 -2 3"), "format", "ElementSpacing is 1 -2 3"),
         (metaimage(Offset="0 nan 0"), "format", "Offset is 0 nan 0"),
+        (metaimage(TransformMatrix="0 0 0 0 0 0 0 0 0"), "format", "axes of which one has no"),
         (metaimage(CompressedData="true"), "format", "CompressedData is true"),
         (metaimage(NDims=None), "format", "NDims"),
-        (b"NDims = 3\nNDims = 3\n", "format", "the line 'NDims'"),
+        (b"NDims = 3\nNDims = 3\n", "format", "a broken header (line 2)"),
+        (b"Jane Doe\nNDims = 3\n", "format", "a broken header (line 1)"),
+        (metaimage(DimSize="7 6 99999999999"), "limit", "8399999999916 bytes of voxels"),
         (b"\x1f\x8b\x08\n", "format", "a broken header"),
         (b"", "format", "no line ElementDataFile"),
     ],

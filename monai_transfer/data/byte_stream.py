@@ -77,7 +77,7 @@ def open_stream(path: Path) -> Iterator[ByteStream]:
         ...     stream.take(3)
         b'\"\"\"'
     """
-    _require_regular(path)
+    require_regular(path)
     try:
         with FileIO(path) as file:
             yield _Zipped(file) if path.name.lower().endswith(".gz") else _Plain(file)
@@ -85,7 +85,12 @@ def open_stream(path: Path) -> Iterator[ByteStream]:
         raise ScanError("G202", str(fault.strerror)) from None
 
 
-def _require_regular(path: Path) -> None:
+def require_regular(path: Path) -> None:
+    """Refuse what is not a file with something in it.
+
+    Raises:
+        ScanError: it is missing, empty, a directory, a pipe or a device.
+    """
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -1,13 +1,15 @@
 """Files of every format that data sets come in, read to their end for checking."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from monai_transfer._metaimage import MetaImageError, is_metaimage, load_metaimage
-from monai_transfer.data.byte_stream import ScanError
+from monai_transfer.data.byte_stream import ScanError, require_regular
 from monai_transfer.data.header import Placement
+from monai_transfer.data.header_texts import identifying_fields
 from monai_transfer.data.nifti import Scan
 from monai_transfer.data.nifti import read_scan as read_nifti
 
@@ -17,6 +19,7 @@ _CODES: Final = {
     "checksum": "G203",
     "format": "G204",
     "size": "G205",
+    "limit": "G206",
 }
 
 
@@ -37,6 +40,7 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
     """
     if not is_metaimage(path):
         return read_nifti(path)
+    require_regular(Path(path))
     try:
         image = load_metaimage(path)
     except MetaImageError as damage:
@@ -45,4 +49,5 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
     affine = tuple(tuple(float(n) for n in row) for row in image.affine)
     sizes = tuple(float(size) for size in image.header.get_zooms())
     placement = Placement(affine, qform=None, has_sform=True, pixdim=sizes, unit=2)
-    return Scan(image.shape, placement, voxels, slope=1.0, intercept=0.0)
+    texts = {name: text.encode() for name, text in image.extra["texts"].items()}
+    return Scan(image.shape, placement, voxels, 1.0, 0.0, identifying_fields(texts))

@@ -1,4 +1,5 @@
 import gzip
+import os
 import zlib
 from pathlib import Path
 
@@ -55,7 +56,9 @@ def test_a_metaimage_and_the_nifti_file_of_the_same_image_are_read_alike(tmp_pat
     ("content", "code"),
     [
         (None, "G201"),
+        (b"", "G204"),
         (gzip.compress(b"x"), "G204"),
+        (HEADER.replace("4 5 6", "4 5 600000000").encode(), "G206"),
         (HEADER.encode() + zlib.compress(bytes(240))[:-2], "G203"),
         (HEADER.encode() + zlib.compress(bytes(239)), "G205"),
     ],
@@ -66,6 +69,20 @@ def test_damage_has_the_gate_s_codes(tmp_path: Path, content: bytes | None, code
     with pytest.raises(ScanError) as error:
         read_scan(tmp_path / "a.mha")
     assert error.value.code == code
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "a.mha")
+    with pytest.raises(ScanError, match="a pipe or device"):
+        read_scan(tmp_path / "a.mha")
+
+
+def test_a_line_of_the_header_that_may_identify_a_patient_is_named(tmp_path: Path):
+    write(tmp_path / "a.mha", np.arange(120).reshape(4, 5, 6))
+    assert read_scan(tmp_path / "a.mha").identifying == ()
+    content = (tmp_path / "a.mha").read_bytes()
+    (tmp_path / "a.mha").write_bytes(b"Comment = Jane Doe\nModality = MET_MOD_MR\n" + content)
+    assert read_scan(tmp_path / "a.mha").identifying == ("Comment",)
 
 
 def test_brats_2015_passes_the_gate_and_a_flipped_bit_in_it_does_not(brats2015: Path):
