@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -16,6 +17,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 class EventLog:
     """What MONAI's TensorBoard handlers write scalars to, as ``summary_writer``.
+
+    Of several processes the first alone writes.
 
     Args:
         folder: made with the first scalar; files are numbered, ``events.out.tfevents.0001``, one
@@ -37,11 +40,12 @@ class EventLog:
 
     def flush(self) -> None:
         """Append what was logged to the file."""
-        if self._path is None:
-            self._begin()
-        assert self._path is not None
-        with self._path.open("ab") as file:
-            file.write(self._records.getvalue())
+        if idist.get_rank() == 0:
+            if self._path is None:
+                self._begin()
+            assert self._path is not None
+            with self._path.open("ab") as file:
+                file.write(self._records.getvalue())
         self._records = io.BytesIO()
 
     def state_dict(self) -> dict[str, int]:

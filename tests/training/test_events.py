@@ -60,3 +60,13 @@ def test_a_full_disk_is_no_secret(tmp_path: Path):
     log.add_scalar("loss", 1.0, 1)
     with pytest.raises(OSError, match="exists"):
         log.flush()
+
+
+def test_of_several_processes_the_first_alone_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ignite.distributed.get_rank", lambda: 1)
+    log = EventLog(tmp_path)
+    log.add_scalar("loss", 1.0, 1)
+    log.flush()
+    assert not list(tmp_path.iterdir())
