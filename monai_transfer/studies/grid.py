@@ -6,6 +6,7 @@ What is finished is not run again, and what is there from another grid is never 
 import hashlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from monai_transfer.training import progress_bar
 from monai_transfer.training.status import read_status
 
 RECORD: Final = "cells.json"
+_SIGNALS: Final = {signum.value: signum.name for signum in signal.Signals}
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,18 @@ def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> str | None:
         return None
     with written_aside(log) as aside:
         aside.write_text(done.stdout + done.stderr, "utf-8")
-    said = [line for line in done.stderr.splitlines() if line.strip()]
+    return _reason(done)
+
+
+def _reason(ended: subprocess.CompletedProcess[str]) -> str:
+    """Why a run ended, in one line: its error, the signal, or the last thing it said."""
+    said = [line for line in ended.stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-    return (errors or said or [f"status {done.returncode}"])[-1]
+    status = ended.returncode
+    signum = -status if status < 0 else status - 128
+    if not errors and signum in _SIGNALS:
+        return f"ended by {_SIGNALS[signum]}; the next call goes on with it"
+    return (errors or said or [f"status {status}"])[-1]
 
 
 def _record(folder: Path, configs: Sequence[str | Path], cells: Sequence[Cell]) -> None:

@@ -47,7 +47,8 @@ def options_of(command: list[str]) -> dict[str, str]:
 
 @dataclass
 class Runs:
-    """What was run, as options; `history` gives a run's history, or ends it with an error line."""
+    """What was run, as options; `history` gives a run's history, or ends it with an error line
+    or by a signal."""
 
     asked: list[dict[str, str]] = field(default_factory=list)
     history: Callable[[dict[str, str]], str] = lambda _: "epoch,loss,mean_dice\n1,2.0,0.5\n"
@@ -63,6 +64,8 @@ class Runs:
         except ArithmeticError as error:
             said = f"a warning{os.linesep}error: {error}\n(--debug True shows where)\n"
             return subprocess.CompletedProcess(command, 1, "some progress\n", said)
+        except InterruptedError as signum:
+            return subprocess.CompletedProcess(command, signum.args[0], "", "a bar, half of it\n")
         Status("done", 1, 1).write(folder)
         return subprocess.CompletedProcess(command, 0, "", "")
 

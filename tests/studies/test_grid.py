@@ -62,6 +62,16 @@ def test_a_failure_is_told_in_its_own_words_kept_and_tried_again(tmp_path: Path,
     assert (len(runs.asked), log.exists()) == (4 + 2, False)
 
 
+@pytest.mark.parametrize(("status", "name"), [(-9, "SIGKILL"), (143, "SIGTERM")])
+def test_a_cell_that_a_signal_ended_says_so(tmp_path: Path, runs: Any, status: int, name: str):
+    def interrupted(_: dict[str, str]) -> str:
+        raise InterruptedError(status)
+
+    runs.history = interrupted
+    told = f"ended by {name}; the next call goes on with it"
+    assert outcomes(tmp_path, cells()[:1]) == [(cells()[0].name, told)]
+
+
 def test_results_of_other_options_or_other_data_are_never_taken_for_these(
     tmp_path: Path, runs: Any
 ):
