@@ -171,7 +171,7 @@ def find_images(
     """
     if dataset_dir is None:
         return open_cohort(disease, modalities, required=["test"]).test
-    described = replace(read_manifest(_manifest(manifest)), label=None)
+    described = replace(read_manifest(manifest_path(manifest)), label=None)
     subjects = find_subjects(described, dataset_dir)
     content: dict[str, Any] = {
         "modality": {str(i): name for i, name in enumerate(described.modalities)},
@@ -215,12 +215,8 @@ def _content(
         described, folder = simulated_default(disease, spacing_mm=spacing_mm)
         test = described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
-    described = read_manifest(_manifest(manifest or f"simulated_{disease}"))
+    described = read_manifest(manifest_path(manifest or f"simulated_{disease}"))
     return build_datalist(described, dataset_dir), Path(dataset_dir)
-
-
-def _manifest(name: str) -> Path:
-    return Path(name) if name.endswith(".json") else manifest_path(name)
 
 
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:

@@ -28,6 +28,6 @@ def submit(
     from monai_transfer.bundle import write_submission
     from monai_transfer.data import manifest_path
 
-    described = Path(manifest) if manifest.endswith(".json") else manifest_path(manifest)
+    described = manifest_path(manifest)
     names = write_submission(predictions, output, manifest=described, dataset_dir=dataset_dir)
     typer.echo(f"{output}: {len(names)} segmentations")

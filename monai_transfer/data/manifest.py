@@ -192,18 +192,20 @@ def manifest_names() -> list[str]:
 
 
 def manifest_path(name: str) -> Path:
-    """Where a manifest that comes with the package lies, in a checkout or an installation.
+    """Where a manifest lies: one that comes with the package, or a user's own.
 
     Args:
-        name: one of `manifest_names`.
+        name: one of `manifest_names`; or a path that ends in ``.json``, which is taken as it is.
 
     Raises:
-        InputError: no such manifest, with the closest names.
+        InputError: no such name, with the closest ones.
 
     Example:
         >>> manifest_path("brats2018").name
         'brats2018.json'
     """
+    if name.endswith(".json"):
+        return Path(name)
     names = manifest_names()
     if name not in names:
         raise choice("data_manifests", "name", name, names)

@@ -199,6 +199,10 @@ def test_a_table_of_participants_takes_the_place_of_the_group_field(
     ]
 
 
+def test_a_path_of_a_manifest_is_taken_as_it_is() -> None:
+    assert manifest_path("mine/brats2018.json") == Path("mine/brats2018.json")
+
+
 def test_an_unknown_name_of_a_manifest_shows_the_close_one() -> None:
     with pytest.raises(InputError, match="Did you mean brats2018"):
         manifest_path("brats_2018")
