@@ -34,6 +34,7 @@ def _cell(at: dict[str, str | int], cohort: Path, steps: int) -> Cell:
         "epochs": epochs,
         "class_weight_decay": 0.5 ** (12 / epochs),
         "val_interval": max(1, epochs // 8),
+        "domain_randomisation": 0.0,  # as published: none is named
     }
     return Cell(at, {**at, **settings})
 
