@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from monai.data import DataLoader
+from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
 from torch import nn
 
@@ -131,3 +131,18 @@ def test_global_generators_go_on_where_they_were():
     assert draws() != expected
     restore_random_states(states)
     assert draws() == expected
+
+
+def test_a_draw_is_made_with_one_thread_as_in_a_loader_process(dataset, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        CacheDataset, "__getitem__", lambda *_: seen.append(torch.get_num_threads())
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        dataset[Draw(1, 0)]
+        assert seen == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
