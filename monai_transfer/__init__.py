@@ -14,6 +14,7 @@ _SUBMODULES = (
     "cli",
     "data",
     "errors",
+    "imaging",
     "metrics",
     "networks",
     "simulation",

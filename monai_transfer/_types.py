@@ -18,3 +18,7 @@ RawChannels = Shaped[np.ndarray, "channel x y z"]
 LabelMap = Integer[np.ndarray, "x y z"]
 #: Yes or no for each voxel.
 Mask = Bool[np.ndarray, "x y z"]
+#: One modality, mask or label map, of any number type.
+Voxels = Shaped[np.ndarray, "x y z"]
+#: Voxel index → world mm, homogeneous.
+Affine = Float[np.ndarray, "4 4"]

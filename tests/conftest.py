@@ -4,6 +4,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
@@ -32,6 +33,16 @@ install_import_hook(
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing is kept in the user's cache folder; commands that tests run inherit it."""
     os.environ["MONAI_TRANSFER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def real() -> Path:
+    """Folder of real scans; the test is skipped where there is none."""
+    beside = Path(__file__).resolve().parents[1] / "../shared/real"
+    folder = Path(os.environ.get("MONAI_TRANSFER_REAL_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no real scans beside the checkout or in MONAI_TRANSFER_REAL_DATA")
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,5 @@
 """A tiny cohort in the layout of BraTS 2018: three complete subjects of 8×9×7 voxels."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,13 +59,3 @@ def cohort(tmp_path, brats):
             bare.write(token, bare.image(10 * index + seed), subject=subject)
         bare.write("seg", bare.label(index), subject=subject)
     return Cohort(bare.root, build_datalist(brats, bare.root, validation=1, test=0))
-
-
-@pytest.fixture
-def real():
-    """Folder of real scans; the test is skipped where there is none."""
-    beside = Path(__file__).resolve().parents[2] / "../shared/real"
-    folder = Path(os.environ.get("MONAI_TRANSFER_REAL_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip("no real scans beside the checkout or in MONAI_TRANSFER_REAL_DATA")
-    return folder

@@ -1,6 +1,4 @@
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -108,12 +106,8 @@ def test_volumes_that_do_not_fit_are_refused_by_the_subject_s_name(volumes):
 
 
 @pytest.fixture(scope="module")
-def real_flair():
-    beside = Path(__file__).resolve().parents[3] / "../shared/real"
-    folder = Path(os.environ.get("MONAI_TRANSFER_REAL_DATA", beside))
-    path = folder / "openms-cs/sub-cs19/anat/sub-cs19_space-MNI_FLAIR.nii.gz"
-    if not path.is_file():
-        pytest.skip("no real scans beside the checkout or in MONAI_TRANSFER_REAL_DATA")
+def real_flair(real):
+    path = real / "openms-cs/sub-cs19/anat/sub-cs19_space-MNI_FLAIR.nii.gz"
     return np.asarray(nib.as_closest_canonical(nib.load(path)).dataobj)
 
 

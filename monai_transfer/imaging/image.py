@@ -1,0 +1,106 @@
+"""An image in memory: voxels and where they are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.filebasedimages import ImageFileError
+from nibabel.nifti1 import Nifti1Image
+from numpy.typing import NDArray
+
+from monai_transfer._files import written_aside
+from monai_transfer._metaimage import MetaImageError, load_image
+from monai_transfer._types import Affine, Voxels
+from monai_transfer.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Voxels of one modality, or of a mask or label map, on a grid in the world.
+
+    Args:
+        voxels: (x, y, z), any number type.
+        affine: voxel index → world mm, RAS+, as nibabel has it.
+
+    Example:
+        >>> image = Image(np.zeros((4, 5, 6)), np.diag([2.0, 2, 3, 1]))
+        >>> image.shape, image.spacing_mm.tolist()
+        ((4, 5, 6), [2.0, 2.0, 3.0])
+    """
+
+    voxels: Voxels
+    affine: Affine
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along each axis."""
+        x, y, z = self.voxels.shape
+        return x, y, z
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Edges of a voxel along x, y and z."""
+        sizes: NDArray[np.float64] = voxel_sizes(self.affine)
+        return sizes
+
+    def with_voxels(self, voxels: Voxels) -> "Image":
+        """Other voxels on the same grid."""
+        return Image(voxels, self.affine)
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read a 3D image to its end; scaled integers come as float32, others in their own type.
+
+    Args:
+        path: ``.nii``, ``.nii.gz`` or ``.mha``.
+
+    Raises:
+        InputError: a file that is missing, damaged, not 3D, or whose affine has no inverse.
+    """
+    name = Path(path).name
+    try:
+        loaded = load_image(path)
+        voxels = _voxels(loaded)
+    except (OSError, EOFError, ValueError, ImageFileError, MetaImageError) as fault:
+        raise InputError(name, "file", "be a whole 3D image", got=f"{fault}") from fault
+    if voxels.ndim != 3:
+        raise InputError(name, "image", "be 3D", got=f"shape {voxels.shape}")
+    affine = np.asarray(loaded.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-12:
+        raise InputError(name, "affine", "be finite and invertible", got=affine.tolist())
+    return Image(voxels, affine)
+
+
+def write_image(image: Image, path: str | os.PathLike[str]) -> None:
+    """Write a NIfTI file aside and rename it; qform and sform alike.
+
+    Args:
+        image: booleans are written as 0 and 1 in uint8.
+        path: ``.nii`` or ``.nii.gz``.
+
+    Raises:
+        InputError: another suffix.
+    """
+    if not os.fspath(path).endswith((".nii", ".nii.gz")):
+        raise InputError(os.fspath(path), "name", "end in .nii or .nii.gz")
+    voxels = image.voxels.astype(np.uint8) if image.voxels.dtype == bool else image.voxels
+    nifti = Nifti1Image(voxels, image.affine, dtype=voxels.dtype)
+    nifti.set_qform(image.affine, code="scanner")
+    nifti.set_sform(image.affine, code="scanner")
+    nifti.header.set_xyzt_units("mm")
+    with written_aside(path) as aside:
+        nib.save(nifti, aside)
+
+
+def _voxels(loaded: Any) -> NDArray[Any]:
+    """As stored, or as float32 where the header scales them; a trailing axis of 1 is left out."""
+    proxy = loaded.dataobj
+    scaled = getattr(proxy, "slope", 1.0) != 1.0 or getattr(proxy, "inter", 0.0) != 0.0
+    voxels = np.asarray(loaded.get_fdata(dtype=np.float32) if scaled else proxy)
+    while voxels.ndim > 3 and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
