@@ -29,7 +29,7 @@ from monai_transfer.bundle.references import (
 from monai_transfer.bundle.tracking import require_tracker
 from monai_transfer.bundle.workflow import running_config, running_workflow
 from monai_transfer.errors import InputError, choice
-from monai_transfer.training import require_usable
+from monai_transfer.training import is_program, require_usable
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
@@ -52,7 +52,7 @@ def check_overrides(*, debug: bool = False) -> None:
         InputError: a key that nothing uses, with the close matches; or an option of another kind
             than its default, or out of its range; or tracking without its packages.
     """
-    if not debug and _is_program():
+    if not debug and is_program():
         sys.excepthook = _say_input_errors
     workflow = running_workflow()
     if workflow is None:
@@ -127,11 +127,6 @@ def _require_parameters(identity: Id, config: Mapping[str, Any], workflow: Confi
             if taken is not None and key not in taken | ConfigComponent.non_arg_keys:
                 names = ("#".join((*where, name)) for name in taken)
                 raise choice("options", "key", "#".join((*where, key)), names)
-
-
-def _is_program() -> bool:
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec is not None and spec.name == "monai.bundle.__main__"
 
 
 def _say_input_errors(

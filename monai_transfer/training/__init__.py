@@ -2,6 +2,7 @@
 
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
+from monai_transfer.training.commands import is_program, typed
 from monai_transfer.training.events import EventLog
 from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
 from monai_transfer.training.finite import StayFinite
@@ -50,6 +51,7 @@ __all__ = [
     "console",
     "fold_threshold",
     "has_bfloat16",
+    "is_program",
     "label_map",
     "load_best",
     "on_device",
@@ -65,4 +67,5 @@ __all__ = [
     "set_operating_point",
     "to_original_grid",
     "train",
+    "typed",
 ]

@@ -13,11 +13,15 @@ from monai_transfer.training.best import load_best as load_weights
 from monai_transfer.training.files import read_checkpoint, save_atomically
 from monai_transfer.training.handlers import History
 from monai_transfer.training.identity import identity, require_same
+from monai_transfer.training.losses import DecayingWeightCrossEntropy
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.session import CHECKPOINT
 from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
+
+_SHOWN = 12
+"""Files of a run's folder that its last line names."""
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
@@ -73,7 +77,12 @@ def load_best(adaptation: Adaptation, record: RunRecord) -> None:
 
 
 def conclude(
-    adaptation: Adaptation, record: RunRecord, history: History | None = None, **more: Any
+    adaptation: Adaptation,
+    record: RunRecord,
+    history: History | None = None,
+    *,
+    loss: DecayingWeightCrossEntropy | None = None,
+    **more: Any,
 ) -> None:
     """After the test: publish the weights, write ``run.json``, say where everything is.
 
@@ -83,7 +92,8 @@ def conclude(
     Args:
         adaptation: of the trained network.
         record: of the run.
-        history: of the training; ``None`` after an evaluation, which publishes no weights.
+        history: of the training; ``None`` after what publishes no weights.
+        loss: of the training, to warn when it ended before the class weights came down.
         more: further plain values for ``run.json``.
     """
     with record.session.running():
@@ -94,9 +104,13 @@ def conclude(
         return
     if history is not None and adaptation.frozen:
         console.print(f"{len(adaptation.frozen)} frozen tensors are bit-identical.")
+    warning = loss.warning(int(history.frame()["epoch"].max())) if loss and history else None
+    if warning is not None:
+        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     found = sorted(p.name for p in record.output_dir.iterdir() if not p.name.startswith("."))
-    where, listed = escape(str(record.output_dir)), escape(", ".join(found))
-    console.print(f"Everything is in [bold]{where}[/]: {listed}", soft_wrap=True)
+    more_files = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    where, listed = escape(str(record.output_dir)), escape(", ".join(found[:_SHOWN]))
+    console.print(f"Everything is in [bold]{where}[/]: {listed}{more_files}", soft_wrap=True)
 
 
 def _publish(
