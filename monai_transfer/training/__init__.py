@@ -12,7 +12,14 @@ from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_wei
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
-from monai_transfer.training.run import conclude, load_best, on_device, prepare, rank_device
+from monai_transfer.training.run import (
+    conclude,
+    load_best,
+    on_device,
+    prepare,
+    prepare_inference,
+    rank_device,
+)
 from monai_transfer.training.scoring import ScoreSubjects
 from monai_transfer.training.segmentation import (
     LabelMapd,
@@ -56,6 +63,7 @@ __all__ = [
     "load_best",
     "on_device",
     "prepare",
+    "prepare_inference",
     "progress_bar",
     "rank_device",
     "read_checkpoint",

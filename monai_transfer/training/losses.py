@@ -69,7 +69,9 @@ class DecayingWeightCrossEntropy(nn.Module):
         reached = float(self.weights(epochs - 1).max())
         if reached <= _DOWN:
             return None
-        said = f"Class weights came down to {reached:.1f} only, not to 1: far too much will be marked."
+        said = (
+            f"Class weights came down to {reached:.1f} only, not to 1: far too much will be marked."
+        )
         if self.decay == 1:
             return f"{said} Lower --class_weight_decay."
         excess = (float(self.initial.max()) - 1) / (_DOWN - 1)

@@ -1,6 +1,7 @@
 """The steps of a run that a bundle's ``run`` list calls between MONAI's engines."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -55,6 +56,30 @@ def prepare(adaptation: Adaptation, record: RunRecord) -> None:
             console.print(adaptation.report.table())
             with written_aside(record.output_dir / "transfer.json") as aside:
                 aside.write_text(adaptation.report.to_json(), "utf-8")
+
+
+def prepare_inference(
+    entries: Sequence[Any],
+    record: RunRecord,
+    *,
+    weights: str | os.PathLike[str],
+    spacing_mm: float | None,
+) -> None:
+    """Before an inference: take the folder; say how many subjects, which weights, which grid.
+
+    Args:
+        entries: of the subjects.
+        record: of the run.
+        weights: path of the network's.
+        spacing_mm: of the grid the network works on; ``None`` is each image's own.
+
+    Raises:
+        InputError: see :meth:`~monai_transfer.training.provenance.RunRecord.begin`.
+    """
+    record.begin()
+    grid = "each image's own grid" if spacing_mm is None else f"{spacing_mm:g} mm"
+    said = f"Segmenting {len(entries)} subjects at {grid} with {os.fspath(weights)}"
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def load_best(adaptation: Adaptation, record: RunRecord) -> None:

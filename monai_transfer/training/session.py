@@ -212,13 +212,12 @@ class Session:
             self.end("failed", "ended early" if error is None else reason_of(error))
 
 
-def require_usable(folder: str | os.PathLike[str], *, resume: bool | None = False) -> None:
+def require_usable(folder: str | os.PathLike[str], *, resume: bool = False) -> None:
     """Refuse a folder that a run cannot use, or in which it would overwrite another.
 
     Args:
         folder: of the run; need not exist.
-        resume: whether to go on with the run that is there; ``None`` when files are only added
-            to what is there, as an inference does.
+        resume: whether to go on with the run that is there.
 
     Raises:
         InputError: it cannot be written; it holds a run that is done; or, unless `resume`, one
@@ -231,8 +230,6 @@ def require_usable(folder: str | os.PathLike[str], *, resume: bool | None = Fals
         raise InputError(where, "it", "be a folder", got=f"the file {nearest.name}")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(where, "it", "be writable", todo="Choose another --output_dir.")
-    if resume is None:
-        return
     status = read_status(path)
     if status is not None and status.state == "done":
         todo = "Choose another --output_dir."

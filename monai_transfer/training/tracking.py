@@ -27,8 +27,8 @@ class MLflowTracking:
     """Follow a training in MLflow: options as parameters, loss and validation of every epoch.
 
     At the end of the run come the test's means and copies of its tables and pictures. A run that is
-    gone on with after an interruption goes on in the store too. One that failed is FAILED there, one
-    that a signal ended KILLED.
+    gone on with after an interruption goes on in the store too. One that failed is FAILED there,
+    one that a signal ended KILLED.
 
     Args:
         record: of the run; its folder's name is the run's name in the store.
