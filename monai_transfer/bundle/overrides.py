@@ -62,7 +62,7 @@ def check_overrides(*, debug: bool = False) -> None:
     if workflow is None:
         return
     if running_config().get("help") is True:
-        show_options(Path(root()))
+        show_options(Path(root()), running_config())
         raise SystemExit(0)
     require_tracker()
     config: dict[str, Any] = normalised(running_config())
