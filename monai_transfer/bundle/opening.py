@@ -33,7 +33,7 @@ _SHOWN = 10
 
 _REMEDIES = {
     "test": 'Give a --datalist with subjects under "test": monai-transfer manifest build with '
-    "--test 1.0 puts all of a folder there."
+    "--validation 0 --test 1.0 puts all of a folder there."
 }
 """What to do about an empty list, by name."""
 

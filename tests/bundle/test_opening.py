@@ -106,7 +106,11 @@ def test_a_required_list_must_not_be_empty(missing: str, clinic: Any, listed: Ca
     datalist = listed(**lists)
     given = {"datalist": datalist, "dataset_dir": clinic.folder}
     open_cohort("ms", ["t1"], **given, required=names)
-    remedy = "manifest build with --test 1.0" if missing == "test" else f'under "{missing}"'
+    remedy = (
+        "manifest build with --validation 0 --test 1.0"
+        if missing == "test"
+        else f'under "{missing}"'
+    )
     with pytest.raises(InputError, match=f"list {missing} must hold a labelled .* {remedy}"):
         open_cohort("ms", ["t1"], **given, required=["training", "validation", "test"])
 

@@ -74,18 +74,20 @@ def require_same_end(folder: Path, whole: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {p.name for p in whole.iterdir()}
 
 
-@pytest.mark.parametrize("case", [(2, 0, 0), (3, 0, 2), (5, 2, 0), (6, 0, 0), (10, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "case", [(2, 0, 0, 1), (3, 0, 2, 2), (5, 2, 0, 2), (6, 0, 0, 2), (10, 2, 2, 4)], ids=str
+)
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    case: tuple[int, int, int], run: Callable[..., str], whole: Path, tmp_path: Path
+    case: tuple[int, int, int, int], run: Callable[..., str], whole: Path, tmp_path: Path
 ):
     """Within an epoch, at its last step, before a validation; with other loader processes."""
-    step, workers, then = case
+    step, workers, then, epoch = case
     with pytest.raises(Stopped) as stopped:
         run(workers=workers, at_step=sent(signal.SIGTERM, step))
     assert stopped.value.code == 143
     assert not (tmp_path / "run" / "model.pt").exists()
     said = run(workers=then, resume=True)
-    assert f"The run goes on in epoch {step // STEPS + 1} of {EPOCHS}." in said
+    assert f"The run goes on in epoch {epoch} of {EPOCHS}." in said
     require_same_end(tmp_path / "run", whole)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["interruptions"] == 1
 
