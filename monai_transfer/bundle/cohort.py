@@ -100,7 +100,8 @@ class Cohort:
             if entries is not None
         ]
         kind = " (simulated)" if self.simulated else ""
-        console.print(f"Data: {self.name}{kind}, {', '.join(counts)} subjects.", highlight=False)
+        said = f"Data: {self.name}{kind}, {', '.join(counts)} subjects."
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
         if training and not self.validation and validation == training:
             console.print("No validation subjects: the training subjects choose the epoch.")
 
