@@ -127,7 +127,9 @@ def _patients(text: str) -> float:
 
 @manifest.command()
 def build(
-    description: Annotated[Path, typer.Argument(help="Such as data_manifests/brats2018.json.")],
+    description: Annotated[
+        str, typer.Argument(help="The data set by name (brats2018), or your own manifest's path.")
+    ],
     *,
     dataset_dir: Annotated[Path, typer.Option(help="Folder of the data set.")],
     output: Annotated[Path, typer.Option(help="Datalist to write (JSON).")],
@@ -157,13 +159,19 @@ def build(
     The files are found by the pattern in the data set's description, and counted against it.
     They are listed by paths relative to the folder; nothing is copied.
 
-    Example: `monai-transfer manifest build data_manifests/brats2018.json --dataset-dir brats2018
+    Example: `monai-transfer manifest build brats2018 --dataset-dir brats2018
     --output datalist.json`
     """
-    from monai_transfer.data import build_datalist, read_manifest, write_datalist
+    from monai_transfer.data import (
+        build_datalist,
+        empty_shares,
+        manifest_path,
+        read_manifest,
+        write_datalist,
+    )
 
     datalist = build_datalist(
-        read_manifest(description),
+        read_manifest(manifest_path(description)),
         dataset_dir,
         seed=seed,
         validation=validation,
@@ -171,6 +179,8 @@ def build(
         check_counts=not partial,
     )
     write_datalist(datalist, output)
+    for warning in empty_shares(datalist):
+        typer.echo(f"warning: {warning}", err=True)
     sizes = (f"{len(datalist[split])} {split}" for split in ("training", "validation", "test"))
     typer.echo(f"{output}: {', '.join(sizes)}")
 
