@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-from rich.progress import Progress
 
 from monai_transfer.bundle.cohort import Cohort
 from monai_transfer.bundle.entries import Entry
@@ -16,6 +15,7 @@ from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
     build_datalist,
+    empty_shares,
     find_subjects,
     manifest_path,
     read_datalist,
@@ -23,7 +23,7 @@ from monai_transfer.data import (
     require_clean,
 )
 from monai_transfer.errors import InputError
-from monai_transfer.training import console
+from monai_transfer.training import console, progress_bar
 
 _DEFAULT_TEST = 0.2
 """Share of a simulated default that is tested, where its paper tests on another data set."""
@@ -162,11 +162,15 @@ def _content(
         described, folder = simulated_default(disease, modalities, spacing_mm=spacing_mm)
         test = described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
-    return build_datalist(read_manifest(path), dataset_dir), Path(dataset_dir)
+    content = build_datalist(read_manifest(path), dataset_dir)
+    if idist.get_rank() == 0:
+        for line in empty_shares(content):
+            console.print(f"warning: {line}", highlight=False, markup=False)
+    return content, Path(dataset_dir)
 
 
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:
-    with Progress(console=console, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("checking the data", total=None)
         warnings = require_clean(
             content,

@@ -8,6 +8,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint as IgniteCheckpoint
 
+from monai_transfer._terminal import console
 from monai_transfer.training.files import save_checkpoint
 from monai_transfer.training.identity import identity
 from monai_transfer.training.provenance import RunRecord
@@ -17,7 +18,6 @@ from monai_transfer.training.randomness import (
     restore_random_states,
 )
 from monai_transfer.training.session import CHECKPOINT, without_alarm
-from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 
