@@ -41,7 +41,7 @@ def away(one: np.ndarray, other: np.ndarray, mask=Head.mask) -> float:
     [
         N4Settings(iterations=(2, 1, 1, 1), grid_mm=None),
         N4Settings(iterations=(8, 6), control_points=6, bins=90, fwhm=0.25, wiener_noise=0.05),
-        N4Settings(iterations=(50, 50), convergence_threshold=0.003, grid_mm=2.0),
+        N4Settings(iterations=(50, 50), convergence_threshold=0.002, grid_mm=2.0),
     ],
     ids=["4 levels", "all else", "grid and convergence"],
 )
@@ -50,8 +50,8 @@ def test_the_field_is_that_of_itk(settings: N4Settings):
         log_field(Head.image, settings=settings, backend=name) for name in ("torch", "itk")
     )
     assert theirs[Head.mask].std() > 0.01
-    assert np.corrcoef(ours[Head.mask], theirs[Head.mask])[0, 1] > 0.99999
-    np.testing.assert_allclose(ours, theirs, atol=5e-4)  # outside the mask, too
+    assert np.corrcoef(ours[Head.mask], theirs[Head.mask])[0, 1] > 0.999999
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)  # outside the mask, too
 
 
 @pytest.mark.parametrize("settings", [WHOLE, N4Settings()], ids=["whole", "3 mm grid"])
