@@ -24,6 +24,7 @@ VERBS = (
     ["bundles"],
     ["tune"],
     ["submit"],
+    ["bias"],
 )
 
 

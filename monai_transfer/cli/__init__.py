@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from monai_transfer import __version__
+from monai_transfer.cli.bias import bias
 from monai_transfer.cli.interruption import Interrupted, signals_raised
 from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.submission import submit
@@ -53,6 +54,7 @@ app.add_typer(manifest, name="manifest")
 app.command()(simulate)
 app.command(cls=ManyValues)(tune)
 app.command()(submit)
+app.command()(bias)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position
