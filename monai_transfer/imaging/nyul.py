@@ -17,8 +17,11 @@ from monai_transfer.imaging.intensity import DARKEST, brain_voxels, percentiles
 PERCENTS = (1.0, *(float(decile) for decile in range(10, 91, 10)), 99.0)
 """Percentiles of the brain that are landmarks: the deciles, and the ends."""
 
-RANGE = (1.0, 100.0)
-"""What the first and the last landmark of the standard scale are."""
+RANGE = (30.0, 130.0)
+"""What the first and the last landmark of the standard scale are.
+
+There is room below the first for what is darker, above 0, which is the background.
+"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def learn_standard_scale(
     Example:
         >>> one = np.array([[float(value) for value in range(11)]])
         >>> learn_standard_scale([one, 7 * one + 2], ["t1"]).landmarks["t1"][:3]
-        (1.0, 10.9, 20.8)
+        (30.0, 40.0, 50.0)
     """
     every = np.stack(list(cohort) or [np.empty((0, len(PERCENTS)))])  # (subject, channel, landmark)
     if not every.shape[1]:
