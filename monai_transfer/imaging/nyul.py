@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_transfer._files import written_aside
-from monai_transfer._types import Channels, Mask
+from monai_transfer._types import Channels, Mask, RawChannels
 from monai_transfer.errors import InputError, choice
 from monai_transfer.imaging.intensity import DARKEST, brain_voxels, percentiles
 
@@ -98,7 +98,7 @@ def write_standard_scale(scale: StandardScale, path: str | os.PathLike[str]) -> 
         aside.write_text(scale.to_json(), encoding="utf-8")
 
 
-def landmarks(image: Channels, mask: Mask) -> NDArray[np.float64]:
+def landmarks(image: RawChannels, mask: Mask) -> NDArray[np.float64]:
     """The landmarks of one subject, (channel, :data:`PERCENTS`): all that learning needs of it.
 
     Args:

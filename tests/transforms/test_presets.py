@@ -21,6 +21,7 @@ from monai_transfer.imaging import (
     landmarks,
     learn_standard_scale,
     to_standard_scale,
+    write_standard_scale,
 )
 from monai_transfer.simulation import simulate_subject
 from monai_transfer.transforms import K19_SIZE_MM, k19, preset, standardise
@@ -366,7 +367,11 @@ def test_a_standard_scale_is_applied_before_the_images_are_standardised(tmp_path
     names = ["t1", "t1c", "t2", "flair"]
     scale = learn_standard_scale([landmarks(phantom.images**2, phantom.brain)], names)
     entry = phantom.store(tmp_path)
-    found = preset("k19", modalities=names, standard_scale=scale, check=False)(entry)["image"]
+    write_standard_scale(scale, tmp_path / "scale.json")
+    options = {"modalities": names, "check": False}
+    found = preset("k19", standard_scale=scale, **options)(entry)["image"]
+    by_file = preset("k19", standard_scale=str(tmp_path / "scale.json"), **options)(entry)["image"]
+    assert torch.equal(by_file, found)
     mapped = to_standard_scale(phantom.images, phantom.brain, scale=scale, modalities=names)
     expected = standardise(mapped, phantom.brain)
     assert found.shape[1:] == K19_SIZE_MM
