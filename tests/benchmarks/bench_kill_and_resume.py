@@ -66,21 +66,31 @@ def files(folder: Path) -> set[str]:
 
 
 def killed(data: Path, output: Path, moments: list[float], *, workers: int, epochs: int) -> int:
-    """Kill a run so many seconds after each start of training, then let it end; kills that hit."""
-    for hits, seconds in enumerate(moments):
+    """Kill a run at such moments, then let it end; the kills that hit.
+
+    Args:
+        data: the cohort.
+        output: folder of the run.
+        moments: rising; 3.4 is four tenths of a typical epoch after the third was complete.
+        workers: loader processes.
+        epochs: how many the run has.
+    """
+    hits = 0
+    for moment in moments:
         process = started(data, output, workers=workers, epochs=epochs)
-        wait_for_training(process, output)
+        epoch_s = wait_for_epoch(process, output, int(moment))
         try:
-            require_end(process.wait(seconds), output)
+            require_end(process.wait((moment % 1) * epoch_s), output)
             return hits  # it was done before
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+        hits += 1
         status = read_status(output)
         if status is not None and status.state == "done":
-            return hits + 1  # the kill came between the last file and the end of the process
+            return hits  # the kill came between the last file and the end of the process
     require_end(started(data, output, workers=workers, epochs=epochs).wait(), output)
-    return len(moments)
+    return hits
 
 
 def require_end(status: int, output: Path) -> None:
@@ -90,22 +100,21 @@ def require_end(status: int, output: Path) -> None:
         raise RuntimeError(f"{output.name} ended with {status}\n{said[-5000:]}")
 
 
-def wait_for_training(process: subprocess.Popen[bytes], output: Path) -> None:
-    """Return when this process has written the transfer report, or has ended."""
+def wait_for_epoch(process: subprocess.Popen[bytes], output: Path, epoch: int) -> float:
+    """Return when this process has completed an epoch, or has ended; seconds of its last epoch."""
     report, began = output / "transfer.json", time.time_ns()
+    before = read_status(output)
+    changed, known, epoch_s = time.monotonic(), before.epoch if before else 0, 0.0
     while process.poll() is None:
         if report.exists() and report.stat().st_mtime_ns >= began:
-            return
-        time.sleep(0.02)
-
-
-def left_alone(data: Path, output: Path, *, epochs: int) -> tuple[float, float]:
-    """Train without a kill; seconds until the training began, and until the end."""
-    began, process = time.time(), started(data, output, workers=0, epochs=epochs)
-    wait_for_training(process, output)
-    starts = time.time() - began
-    require_end(process.wait(), output)
-    return starts, time.time() - began
+            status = read_status(output)
+            now = status.epoch if status is not None else 0
+            if now != known:
+                epoch_s, changed, known = time.monotonic() - changed, time.monotonic(), now
+            if now >= epoch:
+                return epoch_s
+        time.sleep(0.005)
+    return epoch_s
 
 
 def main() -> int:
@@ -120,12 +129,10 @@ def main() -> int:
     each, same, hits, runs = -(-asked.kills // asked.runs), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         data, whole = cohort(Path(folder, "data")), Path(folder, "whole")
-        starts, lasts = left_alone(data, whole, epochs=asked.epochs)
-        console.print(f"left alone: trains from {starts:.1f} s on, done at {lasts:.1f} s")
+        require_end(started(data, whole, workers=0, epochs=asked.epochs).wait(), whole)
         while runs < asked.runs or hits < asked.kills:
             workers, output = 2 * (runs % 2), Path(folder, f"run{runs}")
-            reach = 2 * (lasts - starts) / each  # on average, the last kill is near the end
-            moments = [draw.uniform(0, reach) for _ in range(each)]
+            moments = sorted(draw.uniform(0, asked.epochs) for _ in range(each))
             hit = killed(data, output, moments, workers=workers, epochs=asked.epochs)
             equal = all((output / n).read_bytes() == (whole / n).read_bytes() for n in COMPARED)
             over = files(output) ^ files(whole)
