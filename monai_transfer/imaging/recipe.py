@@ -26,7 +26,8 @@ class Preparation:
         reference: modality that the subject's others are registered to; ``None``: they are on one
             grid as they are.
         registration: kind of map to the reference; ``None`` without one.
-        brain_extraction: everything but the brain is exactly 0.
+        brain_extraction: everything but the brain is exactly 0; by a mask on the last grid, as
+            interpolation of what was cut out before would leave a dark rim that is counted.
         bias_field: the bias field is divided out.
         nyul: histograms are brought to the standard scale of the source's cohort.
         space: ``mni152`` is registered to the template by an affine map, on a grid of its axes.
