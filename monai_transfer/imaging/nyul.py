@@ -180,7 +180,7 @@ def to_standard_scale(
 
     Source:
         Nyúl 2000, section II. Equal landmarks of an image (few grey values) are merged: ours.
-        intensity-normalization and TorchIO give the same numbers inside the brain, in 16 and 7
+        intensity-normalization and TorchIO give the same numbers inside the brain, in 14 and 7
         times the CPU time, and neither leaves the background at 0.
 
     Example:
