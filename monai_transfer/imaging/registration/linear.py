@@ -24,15 +24,14 @@ from monai_transfer.imaging.registration.pose import (
     pose_slopes,
     turns,
 )
-from monai_transfer.imaging.registration.pyramid import graded, reduced, refined
+from monai_transfer.imaging.registration.pyramid import graded, pyramid, refined
 from monai_transfer.imaging.registration.resampling import resample
 from monai_transfer.imaging.registration.transform import RAS_TO_LPS, LinearTransform
 
-_SEARCH_MM = 8.0
-_LEVELS = ((4.0, 20_000), (2.0, 60_000), (1.0, 200_000))
-"""Spacing in mm and samples at most; the last is every voxel of the usual scan."""
+_SPACINGS_MM = (1.0, 2.0, 4.0, 8.0)
+_SAMPLES = (20_000, 60_000, 200_000)
+"""At most, from coarse to fine; the search at the coarsest level takes every voxel."""
 
-_EVERY = 2**31
 _SLICES_MM = 1.5
 _STARTS = 6
 _TURN_DEGREES = 25.0
@@ -75,15 +74,16 @@ class LinearRegistration:
             fixed_mask: where the two should agree, on any grid in the fixed space, such as the
                 brain; ``None`` for the inside of the head, found roughly.
         """
-        focus = inside_head(fixed) if fixed_mask is None else fixed_mask
         first, second = (graded(image, grades=GRADES) for image in (fixed, moving))
-        found, centres = _searched(first, second)
+        second = refined(second, spacing_mm=_SLICES_MM)
+        pyramids = (pyramid(each, spacings_mm=_SPACINGS_MM) for each in (first, second))
+        levels = list(zip(*pyramids, strict=True))
+        focus = inside_head(levels[-2][0]) if fixed_mask is None else fixed_mask
+        found, centres = _searched(*levels.pop())
         numbers = np.zeros(PARAMETERS[self.kind])
         numbers[: found.size] = found
-        second = refined(second, spacing_mm=_SLICES_MM)
-        for spacing_mm, count in _LEVELS:
-            samples = _samples(reduced(first, spacing_mm=spacing_mm), count=count, mask=focus)
-            metric = MutualInformation(samples, reduced(second, spacing_mm=spacing_mm))
+        for (coarse, other), count in zip(reversed(levels), _SAMPLES, strict=True):
+            metric = MutualInformation(_samples(coarse, count=count, mask=focus), other)
             numbers, score = _climbed(metric, numbers, centres=centres)
         if score <= 0:
             rule = "show the same head, or heads in the same pose"
@@ -93,8 +93,7 @@ class LinearRegistration:
 
 def _searched(fixed: Image, moving: Image) -> tuple[Numbers, Centres]:
     """The best of several rigid alignments of coarse copies, and the centres it goes by."""
-    fixed, moving = (reduced(image, spacing_mm=_SEARCH_MM) for image in (fixed, moving))
-    metric = MutualInformation(_samples(fixed, count=_EVERY), moving)
+    metric = MutualInformation(_samples(fixed, count=fixed.voxels.size), moving)
     heads = [_world(image, ndimage.center_of_mass(image.voxels)) for image in (fixed, moving)]
     grids = [_world(image, (np.array(image.shape) - 1) / 2) for image in (fixed, moving)]
     places = heads[0], heads[0] + grids[1] - grids[0], heads[1]

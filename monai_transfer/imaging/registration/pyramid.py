@@ -1,10 +1,25 @@
 """Coarser and finer copies of an image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from monai_transfer.imaging.image import Image
+
+
+def pyramid(image: Image, *, spacings_mm: Sequence[float]) -> list[Image]:
+    """Ever coarser copies, each made from the one before.
+
+    Args:
+        image: float32.
+        spacings_mm: finest first; an axis that is coarser stays as it is.
+    """
+    levels = [image]
+    for spacing_mm in spacings_mm:
+        levels.append(reduced(levels[-1], spacing_mm=spacing_mm))
+    return levels[1:]
 
 
 def reduced(image: Image, *, spacing_mm: float) -> Image:
@@ -19,18 +34,18 @@ def reduced(image: Image, *, spacing_mm: float) -> Image:
         >>> coarse.shape, coarse.spacing_mm.tolist()
         ((2, 2, 4), [4.0, 4.0, 3.0])
     """
-    voxels, affine = image.voxels, image.affine.copy()
+    transposed, affine = image.voxels.T, image.affine.copy()  # z y x: x is contiguous in files
     for axis, step in enumerate(np.maximum(1, np.round(spacing_mm / image.spacing_mm)).astype(int)):
         if step == 1:
             continue
-        first = min((step - 1) // 2, voxels.shape[axis] - 1)
-        smooth = ndimage.gaussian_filter1d(voxels, step / 2, axis=axis, truncate=3, mode="nearest")
-        voxels = smooth[
-            tuple(np.s_[first::step] if each == axis else np.s_[:] for each in range(3))
-        ]
+        first = min((step - 1) // 2, image.shape[axis] - 1)
+        smooth = ndimage.gaussian_filter1d(
+            transposed, step / 2, axis=2 - axis, truncate=3, mode="nearest"
+        )
+        transposed = smooth[(slice(None),) * (2 - axis) + (np.s_[first::step],)]
         affine[:3, 3] += first * affine[:3, axis]
         affine[:3, axis] *= step
-    return Image(np.asfortranarray(voxels), affine)
+    return Image(transposed.T, affine)
 
 
 def refined(image: Image, *, spacing_mm: float) -> Image:
@@ -42,7 +57,8 @@ def refined(image: Image, *, spacing_mm: float) -> Image:
 
     Args:
         image: float32.
-        spacing_mm: axes of twice that or more get a whole number of voxels between neighbours.
+        spacing_mm: axes of one and a half times that or more get a whole number of voxels between
+            neighbours.
 
     Example:
         >>> slices = Image(np.arange(8, dtype=np.float32).reshape(2, 2, 2), np.diag([1.0, 1, 3, 1]))
@@ -56,11 +72,11 @@ def refined(image: Image, *, spacing_mm: float) -> Image:
         size = voxels.shape[axis]
         if steps == 1 or size == 1:
             continue
-        zoom = [(steps * (size - 1) + 1) / size if each == axis else 1.0 for each in range(3)]
-        voxels = ndimage.zoom(voxels, zoom, order=3, mode="mirror")
+        zoom = (steps * (size - 1) + 1) / size, 1.0
+        weights = ndimage.zoom(np.eye(size, dtype=np.float32), zoom, order=3, mode="mirror")
+        voxels = np.moveaxis(np.tensordot(weights, voxels, axes=(1, axis)), 0, axis)
         affine[:3, axis] /= steps
-    within = np.clip(voxels, image.voxels.min(), image.voxels.max())
-    return Image(np.asfortranarray(within), affine)
+    return Image(np.clip(voxels, image.voxels.min(), image.voxels.max()), affine)
 
 
 def graded(image: Image, *, grades: int) -> Image:
