@@ -6,6 +6,7 @@ from monai_transfer.transforms.intensity import StandardiseBrain, StandardiseBra
 from monai_transfer.transforms.labels import ClassIndexd, class_indices
 from monai_transfer.transforms.presets import K19_SIZE_MM, k19, k19_training
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
+from monai_transfer.transforms.registration import Registerd, RegisterToMNI152d
 
 __all__ = [
     "K19_SIZE_MM",
@@ -13,6 +14,8 @@ __all__ = [
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
+    "RegisterToMNI152d",
+    "Registerd",
     "StandardiseBrain",
     "StandardiseBraind",
     "class_indices",
