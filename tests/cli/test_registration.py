@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *words: str) -> tuple[int, str]:
+def run(*words: str) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["register", *words])
     return done.exit_code, done.output
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_done_is_said_in_a_line(
 ):
     output = tmp_path / "out.nii.gz"
     images = [str(folder / "flair.nii.gz"), str(folder / "t1.nii.gz")]
-    status, said = run(folder, *images, "--output", str(output), *options)
+    status, said = run(*images, "--output", str(output), *options)
     assert status == 1
     assert message in said
     assert not output.exists()
