@@ -18,6 +18,7 @@ from monai_transfer.transforms.patches import axial_slices, k19_training
 from monai_transfer.transforms.prepared import CheckPreparedd
 from monai_transfer.transforms.presets import k19, preset
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
+from monai_transfer.transforms.registration import Registerd, RegisterToMNI152d
 from monai_transfer.transforms.template import ToTemplateGridd
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
+    "RegisterToMNI152d",
+    "Registerd",
     "ScalePercentiles",
     "ScalePercentilesd",
     "StandardiseBrain",
