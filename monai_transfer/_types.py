@@ -22,3 +22,5 @@ Mask = Bool[np.ndarray, "x y z"]
 Voxels = Shaped[np.ndarray, "x y z"]
 #: Voxel index → world mm, homogeneous.
 Affine = Float[np.ndarray, "4 4"]
+#: Positions in mm.
+Points = Float[np.ndarray, "point 3"]
