@@ -1,5 +1,6 @@
 """MONAI transforms for brain MRI, and one named preprocessing chain per paper."""
 
+from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
 from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import StandardiseBrain, StandardiseBraind, standardise
@@ -10,6 +11,8 @@ from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_d
 __all__ = [
     "K19_SIZE_MM",
     "ClassIndexd",
+    "CorrectBiasField",
+    "CorrectBiasFieldd",
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
