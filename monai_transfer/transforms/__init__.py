@@ -1,26 +1,46 @@
 """MONAI transforms for brain MRI, and one named preprocessing chain per paper."""
 
 from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
+from monai_transfer.imaging.intensity import standardise
+from monai_transfer.imaging.papers import K19_SIZE_MM
 from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
-from monai_transfer.transforms.intensity import StandardiseBrain, StandardiseBraind, standardise
+from monai_transfer.transforms.intensity import (
+    ScalePercentiles,
+    ScalePercentilesd,
+    StandardiseBrain,
+    StandardiseBraind,
+    ToStandardScale,
+    ToStandardScaled,
+)
 from monai_transfer.transforms.labels import ClassIndexd, class_indices
-from monai_transfer.transforms.presets import K19_SIZE_MM, k19, k19_training
+from monai_transfer.transforms.patches import axial_slices, k19_training
+from monai_transfer.transforms.prepared import CheckPreparedd
+from monai_transfer.transforms.presets import k19, preset
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
+from monai_transfer.transforms.template import ToTemplateGridd
 
 __all__ = [
     "K19_SIZE_MM",
+    "CheckPreparedd",
     "ClassIndexd",
     "CorrectBiasField",
     "CorrectBiasFieldd",
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
+    "ScalePercentiles",
+    "ScalePercentilesd",
     "StandardiseBrain",
     "StandardiseBraind",
+    "ToStandardScale",
+    "ToStandardScaled",
+    "ToTemplateGridd",
+    "axial_slices",
     "class_indices",
     "k19",
     "k19_training",
+    "preset",
     "randomise_domain",
     "standardise",
     "stripped_brain_mask",

@@ -1,6 +1,7 @@
-"""Intensities on one scale, whatever the scanner's."""
+"""Intensities on one scale, as MONAI transforms."""
 
-from collections.abc import Hashable, Mapping
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,63 +10,22 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_numpy
 
-from monai_transfer._types import Channels, Mask
+from monai_transfer._types import Channels
 from monai_transfer.errors import InputError
+from monai_transfer.imaging.intensity import CLIP_SD, scale_percentiles, standardise
+from monai_transfer.imaging.nyul import StandardScale, read_standard_scale, to_standard_scale
+from monai_transfer.imaging.recipe import Over
 from monai_transfer.transforms.brain import stripped_brain_mask
-from monai_transfer.transforms.naming import subject_of
-
-CLIP_SD = 4.0
-"""Standard deviations that map to 0 and to 1."""
-
-DARKEST = 2.0**-10
-"""The least that a brain voxel becomes, so that 0 always means background."""
-
-
-def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Channels:
-    """Subtract the brain's mean, divide by its SD, rescale to [0, 1]; the background is 0.
-
-    Args:
-        image: channels of one subject, any scale.
-        mask: brain; the mean and SD of each channel are those of its voxels.
-        clip_sd: ``-clip_sd`` becomes 0 and ``+clip_sd`` becomes 1, and what lies beyond is
-            clipped (vessels reach 2 to 4 times the 99.5th percentile), to :data:`DARKEST` below.
-
-    Returns:
-        float32, same shape.
-
-    Raises:
-        InputError: an empty mask, a constant channel, or a non-finite voxel in the brain.
-
-    Source:
-        Kaur 2019, section 3.1: 'standardized using mean subtraction, division by standard
-        deviation, and rescaled to range from 0 to 1'. The fixed range is ours: rescaling by each
-        image's own extremes would undo the standardisation.
-
-    Example:
-        >>> image = np.array([[[[0.0, 10.0, 12.0]]]])
-        >>> standardise(image, image[0] > 0).round(3).tolist()
-        [[[[0.0, 0.375, 0.625]]]]
-    """
-    if not mask.any():
-        raise InputError("image", "brain mask", "hold at least one voxel", got="an empty mask")
-    scaled = np.zeros(image.shape, dtype=np.float32)
-    for channel, (values, out) in enumerate(zip(image, scaled, strict=True)):
-        brain = values[mask].astype(np.float64)
-        mean, sd = brain.mean(), brain.std()
-        if not np.isfinite(sd) or sd == 0:
-            rule = "be finite and vary inside the brain"
-            raise InputError("image", f"channel {channel}", rule, got=f"mean {mean}, SD {sd}")
-        out[mask] = np.clip((brain - mean) / (2 * clip_sd * sd) + 0.5, DARKEST, 1)
-    return scaled
+from monai_transfer.transforms.naming import blamed_on, subject_of
 
 
 class StandardiseBrain(Transform):
-    """:func:`standardise` as a MONAI transform for skull-stripped images.
+    """:func:`~monai_transfer.imaging.intensity.standardise` for skull-stripped images.
 
     The mask is :func:`~monai_transfer.transforms.brain.stripped_brain_mask` of the image itself.
 
     Args:
-        clip_sd: see :func:`standardise`.
+        clip_sd: standard deviations that become 0 and 1.
 
     Raises:
         InputError: a clip_sd that is not above 0.
@@ -84,33 +44,133 @@ class StandardiseBrain(Transform):
 
     def __call__(self, image: Any) -> Any:
         """Standardise a (c, x, y, z) array or tensor; returns the same kind, float32."""
-        array = convert_to_numpy(image).astype(np.float32, copy=False)
-        scaled = standardise(array, stripped_brain_mask(array), clip_sd=self.clip_sd)
-        return convert_to_dst_type(scaled, image, dtype=torch.float32)[0]
+        return _on_array(
+            lambda array: standardise(array, stripped_brain_mask(array), clip_sd=self.clip_sd),
+            image,
+        )
 
 
-class StandardiseBraind(MapTransform):
+class ScalePercentiles(Transform):
+    """:func:`~monai_transfer.imaging.intensity.scale_percentiles` as a MONAI transform.
+
+    Args:
+        lower: percentile that becomes 0.
+        upper: percentile that becomes 1.
+        over: ``all`` voxels, or those of the ``brain`` of a skull-stripped image.
+
+    Example:
+        >>> ScalePercentiles(25, 75, over="all")(torch.arange(5.0).reshape(1, 5, 1, 1)).ravel()
+        tensor([0.0000, 0.0000, 0.5000, 1.0000, 1.0000])
+    """
+
+    def __init__(self, lower: float, upper: float, *, over: Over) -> None:
+        if not 0 <= lower < upper <= 100:
+            got = f"{lower} and {upper}"
+            raise InputError("ScalePercentiles", "percentiles", "rise within [0, 100]", got=got)
+        self.percents, self.over = (float(lower), float(upper)), over
+
+    def __call__(self, image: Any) -> Any:
+        """Scale a (c, x, y, z) array or tensor; returns the same kind, float32."""
+        return _on_array(self._scaled, image)
+
+    def _scaled(self, array: Channels) -> Channels:
+        mask = stripped_brain_mask(array) if self.over == "brain" else None
+        return scale_percentiles(array, self.percents, mask=mask)
+
+
+class ToStandardScale(Transform):
+    """:func:`~monai_transfer.imaging.nyul.to_standard_scale` for skull-stripped images.
+
+    Args:
+        scale: learned from a cohort, or its JSON file.
+        modalities: name of each channel.
+    """
+
+    def __init__(
+        self, scale: StandardScale | str | os.PathLike[str], modalities: Sequence[str]
+    ) -> None:
+        self.scale = scale if isinstance(scale, StandardScale) else read_standard_scale(scale)
+        self.modalities = list(modalities)
+
+    def __call__(self, image: Any) -> Any:
+        """Map a (c, x, y, z) array or tensor; returns the same kind, float32."""
+        return _on_array(self._mapped, image)
+
+    def _mapped(self, array: Channels) -> Channels:
+        mask = stripped_brain_mask(array)
+        return to_standard_scale(array, mask, scale=self.scale, modalities=self.modalities)
+
+
+class _Intensityd(MapTransform):
+    """Dictionary form of a transform of intensities; its input errors name the subject."""
+
+    def __init__(self, keys: KeysCollection, transform: Transform) -> None:
+        super().__init__(keys)
+        self.transform = transform
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Transform every image of a subject."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            with blamed_on(subject_of(data, key)):
+                result[key] = self.transform(result[key])
+        return result
+
+
+class StandardiseBraind(_Intensityd):
     """Dictionary form of :class:`StandardiseBrain`.
 
     Args:
         keys: of the images.
-        clip_sd: see :func:`standardise`.
+        clip_sd: see :class:`StandardiseBrain`.
 
     Raises:
-        InputError: on use, as :func:`standardise`, naming the subject.
+        InputError: on use, naming the subject.
     """
 
     def __init__(self, keys: KeysCollection, clip_sd: float = CLIP_SD) -> None:
-        super().__init__(keys)
-        self.transform = StandardiseBrain(clip_sd)
+        super().__init__(keys, StandardiseBrain(clip_sd))
 
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Standardise every image of a subject."""
-        result = dict(data)
-        for key in self.key_iterator(result):
-            try:
-                result[key] = self.transform(result[key])
-            except InputError as error:
-                where = subject_of(data, key)
-                raise InputError(where, error.what, error.rule, got=error.got) from error
-        return result
+
+class ScalePercentilesd(_Intensityd):
+    """Dictionary form of :class:`ScalePercentiles`.
+
+    Args:
+        keys: of the images.
+        lower: see :class:`ScalePercentiles`.
+        upper: likewise.
+        over: likewise.
+
+    Raises:
+        InputError: on use, naming the subject.
+    """
+
+    def __init__(self, keys: KeysCollection, lower: float, upper: float, *, over: Over) -> None:
+        super().__init__(keys, ScalePercentiles(lower, upper, over=over))
+
+
+class ToStandardScaled(_Intensityd):
+    """Dictionary form of :class:`ToStandardScale`.
+
+    Args:
+        keys: of the images.
+        scale: see :class:`ToStandardScale`.
+        modalities: likewise.
+
+    Raises:
+        InputError: on use, naming the subject.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        scale: StandardScale | str | os.PathLike[str],
+        *,
+        modalities: Sequence[str],
+    ) -> None:
+        super().__init__(keys, ToStandardScale(scale, modalities))
+
+
+def _on_array(function: Callable[[Channels], Channels], image: Any) -> Any:
+    array = convert_to_numpy(image).astype(np.float32, copy=False)
+    return convert_to_dst_type(function(array), image, dtype=torch.float32)[0]

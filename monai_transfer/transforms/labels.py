@@ -11,7 +11,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy
 from numpy.typing import NDArray
 
 from monai_transfer.errors import InputError
-from monai_transfer.transforms.naming import subject_of
+from monai_transfer.transforms.naming import blamed_on, subject_of
 
 
 def class_indices(label: NDArray[Any], label_values: Sequence[int]) -> NDArray[np.uint8]:
@@ -56,10 +56,7 @@ class ClassIndexd(MapTransform):
         """Replace the label values; uint8."""
         result = dict(data)
         for key in self.key_iterator(result):
-            try:
+            with blamed_on(f"{subject_of(data, key)}: {key}"):
                 index = class_indices(convert_to_numpy(result[key]), self.label_values)
-            except InputError as error:
-                where = f"{subject_of(data, key)}: {key}"
-                raise InputError(where, error.what, error.rule, got=error.got) from error
             result[key] = convert_to_dst_type(index, result[key], dtype=torch.uint8)[0]
         return result

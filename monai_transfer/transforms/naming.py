@@ -1,10 +1,13 @@
 """What messages call a subject."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 
 from monai.data import MetaTensor
+
+from monai_transfer.errors import InputError
 
 
 def file_of(image: Any) -> str:
@@ -26,3 +29,19 @@ def subject_of(data: Mapping[Hashable, Any], key: Hashable) -> str:
         'sub-01'
     """
     return str(data.get("subject") or file_of(data[key]))
+
+
+@contextmanager
+def blamed_on(where: str) -> Iterator[None]:
+    """An input error of the body says that the fault is there.
+
+    Example:
+        >>> with blamed_on("sub-01"):
+        ...     raise InputError("image", "channel 0", "be finite")
+        Traceback (most recent call last):
+        monai_transfer.errors.InputError: sub-01: channel 0 must be finite.
+    """
+    try:
+        yield
+    except InputError as fault:
+        raise InputError(where, fault.what, fault.rule, got=fault.got, todo=fault.todo) from fault

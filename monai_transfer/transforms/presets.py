@@ -1,6 +1,8 @@
-"""One named chain per paper: the single definition that training, validation and inference use."""
+"""Presets: one named chain per paper, for training, validation and inference alike."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 from monai.transforms import (
@@ -10,23 +12,85 @@ from monai.transforms import (
     EnsureTyped,
     LoadImaged,
     Orientationd,
-    RandCropByPosNegLabeld,
-    RandFlipd,
     ResizeWithPadOrCropd,
     Spacingd,
-    SpatialPadd,
+    SpatialCropd,
     Transform,
 )
 
 from monai_transfer.errors import InputError
+from monai_transfer.imaging.nyul import StandardScale
+from monai_transfer.imaging.papers import K19, named_recipe
+from monai_transfer.imaging.recipe import Loading, Recipe, Scaling
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
-from monai_transfer.transforms.intensity import StandardiseBraind
+from monai_transfer.transforms.intensity import (
+    ScalePercentilesd,
+    StandardiseBraind,
+    ToStandardScaled,
+)
 from monai_transfer.transforms.labels import ClassIndexd
 from monai_transfer.transforms.naming import file_of
-from monai_transfer.transforms.randomisation import randomise_domain
+from monai_transfer.transforms.prepared import CheckPreparedd
+from monai_transfer.transforms.template import ToTemplateGridd
 
-K19_SIZE_MM = (240, 192, 192)
-"""Extent that Kaur 2019 pads and crops every image to."""
+
+def preset(
+    recipe: str | Recipe | Mapping[str, Any],
+    *,
+    label_values: Sequence[int] | None = None,
+    divisor: int = 1,
+    modalities: Sequence[str] = (),
+    standard_scale: StandardScale | str | None = None,
+    check: bool = True,
+) -> Compose:
+    """The in-memory part of a recipe, for the images of one subject.
+
+    Load, turn to RAS+, resample, scale, pad and crop. Files on different grids, an image without
+    any brain or with values that are not finite, and a label value that is not declared end it
+    with an InputError that names the subject or the file.
+
+    Args:
+        recipe: or the name of one of :data:`~monai_transfer.imaging.papers.RECIPES`, or its JSON
+            object, as a bundle's metadata hold it.
+        label_values: label value of each class index of the network; ``None`` leaves out the
+            label.
+        divisor: what the network's poolings need the size to be a multiple of, where the recipe
+            gives none.
+        modalities: name of each channel, which a standard scale needs.
+        standard_scale: Nyúl's, of the source's cohort, or its JSON file: images are brought to it
+            before they are scaled; those that are on it already are left but for rounding.
+        check: refuse images that were not prepared by the recipe.
+
+    Returns:
+        A transform from ``{"image": one 4D path or one path per modality, "label": path}`` to
+        tensors ``image`` (modalities, x, y, z), float32 in [0, 1], and ``label`` (1, x, y, z),
+        class indices, uint8; invertible by MONAI's ``Invertd``.
+
+    Example:
+        >>> [type(step).__name__ for step in preset("gl20", check=False).transforms]
+        ['LoadImaged', 'Orientationd', 'OneGridd', 'ResizeWithPadOrCropd', 'ScalePercentilesd',
+         'EnsureTyped']
+    """
+    if isinstance(recipe, str):
+        recipe = named_recipe(recipe)
+    elif not isinstance(recipe, Recipe):
+        recipe = Recipe.from_dict(recipe)
+    loading = recipe.loading
+    keys = ["image"] if label_values is None else ["image", "label"]
+    steps: list[Transform] = [
+        LoadImaged(keys, OneGridReader, image_only=True, ensure_channel_first=True),
+        *([CheckPreparedd("image", recipe)] if check else []),
+        Orientationd(keys, axcodes="RAS", labels=None),
+        OneGridd(keys),
+        *_placed(keys, loading),
+    ]
+    size, scale = _sized(keys, loading, divisor), [_scaled(loading.scaling)]
+    if standard_scale is not None:
+        scale.insert(0, ToStandardScaled("image", standard_scale, modalities=modalities))
+    if label_values is not None:
+        scale.append(ClassIndexd("label", label_values))
+    steps += [*size, *scale] if loading.scaling.over == "all" else [*scale, *size]
+    return Compose([*steps, EnsureTyped(keys, track_meta=True)])
 
 
 def k19(
@@ -38,17 +102,15 @@ def k19(
 ) -> Compose:
     """Kaur 2019's chain for skull-stripped, co-registered images of one subject.
 
-    Load, turn to RAS+, crop to the brain, resample, standardise (see
-    :func:`~monai_transfer.transforms.intensity.standardise`), pad. Brain extraction, N4, Nyúl and
-    registration come before it, on disk. Files on different grids, an image without any brain or
-    with values that are not finite, and a label value that is not declared end it with an
-    InputError that names the subject or the file.
+    The preset ``k19`` with another grid. Brain extraction, N4, Nyúl and registration come before
+    it, on disk; it takes images that were prepared otherwise, too.
 
     Args:
         spacing_mm: of the isotropic grid the network works on; images that are already on it are
             not interpolated. ``None`` keeps each image's own grid, to train on several at once.
         size: voxels that every image is padded and cropped to, around the brain's centre; for the
-            paper's 240×192×192 mm divide :data:`K19_SIZE_MM` by `spacing_mm`. ``None`` keeps the
+            paper's 240×192×192 mm divide
+            :data:`~monai_transfer.imaging.papers.K19_SIZE_MM` by `spacing_mm`. ``None`` keeps the
             brain's own box, padded to a multiple of `divisor`: the same result from a third of
             the voxels.
         divisor: what the network's poolings need the size to be a multiple of.
@@ -56,89 +118,64 @@ def k19(
             label.
 
     Returns:
-        A transform from ``{"image": one 4D path or one path per modality, "label": path}`` to
-        tensors ``image`` (modalities, x, y, z), float32 in [0, 1], background exactly 0, and
-        ``label`` (1, x, y, z), class indices, uint8; invertible by MONAI's ``Invertd``.
+        See :func:`preset`; the background is exactly 0.
 
     Source:
         Kaur 2019, section 3.1. Cropping to the brain is ours.
 
     Example:
+        >>> from monai_transfer.imaging.papers import K19_SIZE_MM
         >>> [type(step).__name__ for step in k19(spacing_mm=None, size=K19_SIZE_MM).transforms]
         ['LoadImaged', 'Orientationd', 'OneGridd', 'CropForegroundd', 'StandardiseBraind',
          'ResizeWithPadOrCropd', 'EnsureTyped']
     """
-    keys = ["image"] if label_values is None else ["image", "label"]
+    extent = None if size is None else (int(size[0]), int(size[1]), int(size[2]))
+    loading = replace(K19.loading, spacing_mm=spacing_mm, size=extent)
+    recipe = replace(K19, loading=loading)
+    return preset(recipe, label_values=label_values, divisor=divisor, check=False)
+
+
+def _placed(keys: list[str], loading: Loading) -> list[Transform]:
+    """Where the voxels are."""
     modes = ["bilinear", "nearest"][: len(keys)]
-    steps: list[Transform] = [
-        LoadImaged(keys, OneGridReader, image_only=True, ensure_channel_first=True),
-        Orientationd(keys, axcodes="RAS", labels=None),
-        OneGridd(keys),
-        CropForegroundd(
-            keys,
-            source_key="image",
-            select_fn=_not_background,
-            allow_smaller=True,
-            start_coord_key=None,
-            end_coord_key=None,
-        ),
-    ]
-    if spacing_mm is not None:
-        steps.append(Spacingd(keys, pixdim=[spacing_mm] * 3, mode=modes))
-    steps.append(StandardiseBraind("image"))
-    if label_values is not None:
-        steps.append(ClassIndexd("label", label_values))
-    if size is None:
+    steps: list[Transform] = []
+    if loading.template_grid:
+        steps.append(ToTemplateGridd(keys, modes))
+    if loading.crop_to_brain:
+        steps.append(
+            CropForegroundd(
+                keys,
+                source_key="image",
+                select_fn=_not_background,
+                margin=loading.margin,
+                allow_smaller=not any(loading.margin),
+                start_coord_key=None,
+                end_coord_key=None,
+            )
+        )
+    if loading.spacing_mm is not None:
+        steps.append(Spacingd(keys, pixdim=[loading.spacing_mm] * 3, mode=modes))
+    return steps
+
+
+def _sized(keys: list[str], loading: Loading, divisor: int) -> list[Transform]:
+    """How many voxels there are."""
+    steps: list[Transform] = []
+    if loading.size is not None:
+        steps.append(ResizeWithPadOrCropd(keys, spatial_size=loading.size))
+    elif divisor > 1:
         steps.append(DivisiblePadd(keys, k=divisor))
-    else:
-        steps.append(ResizeWithPadOrCropd(keys, spatial_size=tuple(size)))
-    steps.append(EnsureTyped(keys, track_meta=True))
-    return Compose(steps)
+    bottom, top = loading.dropped_slices
+    if bottom or top:
+        kept = [slice(None), slice(None), slice(bottom, -top if top else None)]
+        steps.append(SpatialCropd(keys, roi_slices=kept))
+    return steps
 
 
-def k19_training(
-    preprocessing: Compose,
-    patch_size: Sequence[int],
-    *,
-    flip: bool = True,
-    domain_randomisation: float = 0.0,
-) -> Compose:
-    """A preset followed by what only training does: a patch, a flip, another scanner.
-
-    Args:
-        preprocessing: the preset, with a label.
-        patch_size: voxels per axis. Half of the patches are centred on a labelled voxel, half on
-            another voxel of the brain; a smaller image is padded. As large as the brain, it is
-            Kaur's whole-volume training.
-        flip: mirror left and right, one time in two.
-        domain_randomisation: strength of
-            :func:`~monai_transfer.transforms.randomisation.randomise_domain`; 0 leaves it out.
-
-    Returns:
-        One flat chain, so that a ``CacheDataset`` keeps everything before the first random step.
-
-    Source:
-        Whole volumes: Kaur 2019, section 3.1; it names no augmentation. Patches, flips and domain
-        randomisation are ours.
-
-    Example:
-        >>> chain = k19_training(k19(label_values=[0, 1]), (64, 64, 64), flip=False)
-        >>> [type(step).__name__ for step in chain.transforms[-3:]]
-        ['EnsureTyped', 'SpatialPadd', 'RandCropByPosNegLabeld']
-    """
-    keys = ["image", "label"]
-    steps: list[Transform] = [
-        SpatialPadd(keys, spatial_size=tuple(patch_size)),
-        RandCropByPosNegLabeld(
-            keys, "label", tuple(patch_size), image_key="image", image_threshold=0.0
-        ),
-    ]
-    if flip:
-        steps.append(RandFlipd(keys, prob=0.5, spatial_axis=0))
-    if domain_randomisation > 0:
-        steps.append(randomise_domain(domain_randomisation))
-    flat: Compose = Compose([preprocessing, *steps]).flatten()  # type: ignore[no-untyped-call]
-    return flat
+def _scaled(scaling: Scaling) -> Transform:
+    if scaling.percents is None:
+        return StandardiseBraind("image")
+    return ScalePercentilesd("image", *scaling.percents, over=scaling.over)
 
 
 def _not_background(image: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ from monai.transforms import (
 )
 
 from monai_transfer.errors import InputError
-from monai_transfer.transforms.intensity import DARKEST
+from monai_transfer.imaging.intensity import DARKEST
 
 
 class KeepBackgroundd(Randomizable, MapTransform):

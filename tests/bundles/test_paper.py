@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import RandCropByPosNegLabeld, RandFlipd, ResizeWithPadOrCropd
 
 from monai_transfer.bundle import bundles_dir
-from monai_transfer.transforms.presets import K19_SIZE_MM
+from monai_transfer.transforms import K19_SIZE_MM
 
 BUNDLES = ["brats_ft", "ms_source"]
 

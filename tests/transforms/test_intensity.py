@@ -5,8 +5,8 @@ from monai.data import MetaTensor
 from monai.transforms import Flip, NormalizeIntensity
 
 from monai_transfer.errors import InputError
+from monai_transfer.imaging.intensity import DARKEST
 from monai_transfer.transforms import StandardiseBrain, StandardiseBraind, standardise
-from monai_transfer.transforms.intensity import DARKEST
 
 
 def line(*values: float) -> np.ndarray:

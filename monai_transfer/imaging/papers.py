@@ -1,0 +1,118 @@
+"""The recipes of the four papers whose images are prepared."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from monai_transfer.errors import choice
+from monai_transfer.imaging.recipe import Loading, Preparation, Recipe, Scaling
+
+_MILLIMETRE = (1.0, 1.0, 1.0)
+
+G17 = Recipe(
+    name="g17",
+    paper="Ghafoorian 2017, section 2.1",
+    preparation=Preparation(
+        reference="flair", registration="affine", brain_extraction=True, bias_field=True
+    ),
+    loading=Loading(
+        Scaling("percentiles", (0.1, 99.9), over="brain"),
+        crop_to_brain=True,
+        margin=(16, 16, 0),
+    ),
+)
+"""FLAIR and T1 on the FLAIR's own grid, in [0, 1].
+
+As published: T1 linearly registered to FLAIR, brain extraction, bias field correction, intensities
+in [0, 1]. Ours: the kind of linear map (affine: scanners' gradients differ by up to 2 %); how
+[0, 1] is reached, by percentiles of the brain, because one voxel of a vessel would set a plain
+maximum; the box of the brain with half of a 32×32 patch around it.
+"""
+
+K19_SIZE_MM = (240, 192, 192)
+"""Extent that Kaur 2019 pads and crops every image to."""
+
+K19 = Recipe(
+    name="k19",
+    paper="Kaur 2019, section 3.1",
+    preparation=Preparation(
+        reference="t1",
+        registration="affine",
+        brain_extraction=True,
+        bias_field=True,
+        nyul=True,
+        space="mni152",
+        spacing_mm=_MILLIMETRE,
+    ),
+    loading=Loading(Scaling("standardise"), spacing_mm=1.0, crop_to_brain=True, size=K19_SIZE_MM),
+)
+"""All modalities in MNI space at 1 mm, standardised in the brain, 240×192×192.
+
+As published: brain extraction, bias field correction (there N3), Nyúl, registration to MNI; mean
+subtraction, division by SD, [0, 1]; padding and cropping. Ours: N4 for N3; affine maps; cropping to
+the brain first, so that the size is taken around the brain's centre.
+"""
+
+Z22 = Recipe(
+    name="z22",
+    paper="Zoetmulder 2022, section 3.2",
+    preparation=Preparation(space="mni152", spacing_mm=_MILLIMETRE),
+    loading=Loading(
+        Scaling("percentiles", (1.0, 99.0), over="all"),
+        template_grid=True,
+        size=(256, 256, 189),
+    ),
+)
+"""T1, whole heads, on the grid of MNI-ICBM 152 padded axially to 256×256. For the slices
+that are dropped, see :data:`Z22_DROPPED_SLICES`.
+
+As published: reoriented and resampled to the template, zero-padded, slices dropped, clipped at the
+1st and 99th percentile, min–max. Read so by us: 'resampled to the template' is an affine map to it;
+the template (its reference is Fonov 2009) has 197×233×189 voxels, of which the dropped slices
+leave 128 or 160; the percentiles are of all voxels that are left, as no mask is named.
+"""
+
+Z22_DROPPED_SLICES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {"bahc": (0, 61), "stroke": (0, 29), "ms": (50, 11), "anatomy": (50, 11)}
+)
+"""Zoetmulder's data sets → axial slices left out at the bottom and at the top."""
+
+
+def _z22(dataset: str) -> Recipe:
+    dropped = Z22_DROPPED_SLICES[dataset]
+    loading = replace(Z22.loading, dropped_slices=dropped)
+    return replace(Z22, name=f"z22_{dataset}", loading=loading)
+
+
+GL20 = Recipe(
+    name="gl20",
+    paper="Giacomello 2020, section III-B",
+    preparation=Preparation(brain_extraction=True, spacing_mm=_MILLIMETRE),
+    loading=Loading(Scaling("percentiles", (2.0, 98.0), over="all"), size=(180, 180, 128)),
+)
+"""BraTS as it comes, skull-stripped at 1 mm, centre-cropped to 180×180×128, in [0, 1].
+
+As published: crop, then clip at the 2nd and 98th percentile of each volume, then scale. All voxels
+of the cropped volume count, as in the authors' published code.
+"""
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {recipe.name: recipe for recipe in (G17, K19, Z22, *map(_z22, Z22_DROPPED_SLICES), GL20)}
+)
+"""By name: ``g17``, ``k19``, ``z22``, ``z22_bahc``, ``z22_stroke``, ``z22_ms``, ``z22_anatomy``,
+``gl20``."""
+
+
+def named_recipe(name: str) -> Recipe:
+    """One of :data:`RECIPES`.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> named_recipe("z22_ms").loading.dropped_slices
+        (50, 11)
+    """
+    if name not in RECIPES:
+        raise choice("preset", "name", name, RECIPES)
+    return RECIPES[name]
