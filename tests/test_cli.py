@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -145,6 +148,29 @@ def test_a_simulated_cohort_is_read_by_the_manifest_of_its_kind(tmp_path: Path):
     built = command("manifest", "build", "simulated_brats", *paths, *sizes)
     assert "1 training, 1 validation, 1 test" in built.stdout
     assert command("manifest", "check", cohort / "list.json").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("signum", "workers"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)]
+)
+def test_an_interrupted_simulation_says_how_far_it_is_and_leaves_nothing_half_done(
+    tmp_path: Path, signum: signal.Signals, workers: int
+):
+    cohort = tmp_path / "cohort"
+    words = f"simulate ms --subjects 500 --spacing-mm 8 --workers {workers} --output {cohort}"
+    command = [sys.executable, "-m", "monai_transfer", *words.split()]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not [*cohort.glob("sub-*")]:
+        assert running.poll() is None
+        time.sleep(0.05)
+    to = os.killpg if signum == signal.SIGINT else os.kill  # a terminal's Ctrl-C reaches all
+    to(running.pid, signum)
+    told = running.communicate(timeout=60)[1]  # returns when its workers are gone too
+    assert running.returncode == 128 + signum
+    done = len([*cohort.glob("sub-*")])
+    assert told == f"{done} of 500 subjects are done; the same command goes on.\n"
+    assert 0 < done < 500
+    assert not [*cohort.glob(".partial-*")]
 
 
 def test_an_unknown_disease_is_answered_with_the_known_ones(tmp_path: Path):

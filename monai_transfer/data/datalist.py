@@ -99,7 +99,11 @@ def empty_shares(datalist: Mapping[str, Any]) -> list[str]:
         datalist: from :func:`build_datalist`.
 
     Example:
-        >>> listed = {"training": [{"patient": "A"}, {"patient": "B"}], "validation": [], "test": []}
+        >>> listed = {
+        ...     "training": [{"patient": "A"}, {"patient": "B"}],
+        ...     "validation": [],
+        ...     "test": [],
+        ... }
         >>> empty_shares({**listed, "split": {"validation": 0.2, "test": 0.0}})
         ['validation: a share of 0.2 of 2 patients is rounded to 0. Ask for a number of patients.']
     """
