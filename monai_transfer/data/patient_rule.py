@@ -13,7 +13,7 @@ _REPEAT = re.compile(r"(?:[*+?]|\{[\d,]+\})[?+]?")
 
 
 def is_bounded(expression: str) -> bool:
-    """Whether an expression is valid, has a group, and is matched in a time that is bounded.
+    r"""Whether an expression is valid, has a group, and is matched in a time that is bounded.
 
     A manifest may come from anybody, and Python's matcher tries every way to divide a text among
     repeats: exponentially many where a repeat stands in a repeated group, as in ``(a+)+``. Such
@@ -28,7 +28,7 @@ def is_bounded(expression: str) -> bool:
         power of it in steps at worst.
 
     Example:
-        >>> [is_bounded(text) for text in (r"(.+)_\\d+", "(pat[0-9]+)_[0-9]+", "((a+)+)b", "[(+]")]
+        >>> [is_bounded(text) for text in (r"(.+)_\d+", "(pat[0-9]+)_[0-9]+", "((a+)+)b", "[(+]")]
         [True, True, False, False]
     """
     try:

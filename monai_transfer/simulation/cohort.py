@@ -202,7 +202,7 @@ def _run(
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C does not reach processes that are begun inside: they finish the subject they are at."""
+    """Processes begun inside never see Ctrl-C: they finish the subject they are at."""
     if threading.current_thread() is not threading.main_thread():  # cannot set it
         yield
         return
