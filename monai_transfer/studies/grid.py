@@ -104,10 +104,7 @@ def run_cells(
     _record(folder, configs, cells)
     done = [cell for cell in cells if _is_finished(folder / cell.name)]
     left = len(cells) - len(done)
-    before = f", {len(done)} are done" if done else ""
-    console.print(
-        f"{description}: {left} of {len(cells)} trainings to run{before}", highlight=False
-    )
+    console.print(f"{description}: {left} of {len(cells)} trainings to run", highlight=False)
     timed = False
     with progress_bar() as bar:
         task = bar.add_task(description, total=left)

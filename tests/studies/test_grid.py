@@ -83,7 +83,7 @@ def test_how_many_runs_there_are_is_said_first_and_how_long_they_take_after_one(
     monkeypatch.setattr(grid, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     outcomes(tmp_path, cells())
     assert [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()] == [
-        "grid: 3 of 4 trainings to run, 1 are done",
+        "grid: 3 of 4 trainings to run",
         "It took 5 min: the 2 left take about 10 min.",
     ]
 
