@@ -1,6 +1,9 @@
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -143,9 +146,30 @@ def test_a_simulated_cohort_is_read_by_the_manifest_of_its_kind(tmp_path: Path):
     assert simulated.stdout.endswith(f"3 simulated subjects in {cohort}\n")
     paths = ("--dataset-dir", cohort, "--output", cohort / "list.json")
     sizes = ("--validation", 1, "--test", 1)
-    built = command("manifest", "build", manifest_path("simulated_brats"), *paths, *sizes)
+    built = command("manifest", "build", "simulated_brats", *paths, *sizes)
     assert "1 training, 1 validation, 1 test" in built.stdout
     assert command("manifest", "check", cohort / "list.json").exit_code == 0
+
+
+@pytest.mark.parametrize(("signum", "workers"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_an_interrupted_simulation_says_how_far_it_is_and_leaves_nothing_half_done(
+    tmp_path: Path, signum: signal.Signals, workers: int
+):
+    cohort = tmp_path / "cohort"
+    words = f"simulate ms --subjects 500 --spacing-mm 8 --workers {workers} --output {cohort}"
+    command = [sys.executable, "-m", "monai_transfer", *words.split()]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not [*cohort.glob("sub-*")]:
+        assert running.poll() is None
+        time.sleep(0.05)
+    to = os.killpg if signum == signal.SIGINT else os.kill  # a terminal's Ctrl-C reaches all
+    to(running.pid, signum)
+    told = running.communicate(timeout=60)[1]  # returns when its workers are gone too
+    assert running.returncode == 128 + signum
+    done = len([*cohort.glob("sub-*")])
+    assert told == f"{done} of 500 subjects are done; the same command goes on.\n"
+    assert 0 < done < 500
+    assert not [*cohort.glob(".partial-*")]
 
 
 def test_an_unknown_disease_is_answered_with_the_known_ones(tmp_path: Path):
@@ -166,6 +190,22 @@ def test_build_splits_as_asked_and_says_so(clinic: Path, options: tuple[str, ...
     shown = build(clinic, *options)
     assert shown.output == f"{clinic / 'list.json'}: {sizes}\n"
     assert json.loads((clinic / "list.json").read_text())["modality"] == {"0": "t1", "1": "flair"}
+
+
+def test_a_name_that_no_manifest_has_is_answered_with_the_close_ones(tmp_path: Path):
+    paths = ("--dataset-dir", tmp_path, "--output", tmp_path / "list.json")
+    shown = command("manifest", "build", "brats_2018", *paths)
+    assert shown.exit_code == 1
+    assert "got brats_2018. Did you mean brats2018" in shown.stderr
+
+
+def test_a_share_of_so_few_patients_that_it_is_nobody_is_said_on_standard_error(clinic: Path):
+    # 0.05 of 6 is 0.3; a number of 0 is what was asked for
+    shown = build(clinic, "--validation", "0.05", "--test", "0")
+    assert shown.exit_code == 0
+    assert shown.stdout.endswith("6 training, 0 validation, 0 test\n")
+    (line,) = shown.stderr.splitlines()
+    assert line.startswith("warning: validation: a share of 0.05 of 6 patients is rounded to 0.")
 
 
 def test_build_draws_another_split_for_another_seed(clinic: Path):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
-from rich.progress import Progress
 
 from monai_transfer.bundle.entries import Entry, located_lists
 from monai_transfer.bundle.location import cache_dir
@@ -17,6 +16,7 @@ from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
     build_datalist,
+    empty_shares,
     find_subjects,
     manifest_path,
     nested_subset,
@@ -26,7 +26,7 @@ from monai_transfer.data import (
 )
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.cohort import RECORD
-from monai_transfer.training import console
+from monai_transfer.training import console, progress_bar
 
 _DEFAULT_TEST = 0.2
 """Share of a simulated default that is tested, where its paper tests on another data set."""
@@ -216,11 +216,15 @@ def _content(
         test = described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
     described = read_manifest(manifest_path(manifest or f"simulated_{disease}"))
-    return build_datalist(described, dataset_dir), Path(dataset_dir)
+    content = build_datalist(described, dataset_dir)
+    if idist.get_rank() == 0:
+        for line in empty_shares(content):
+            console.print(f"warning: {line}", highlight=False, markup=False)
+    return content, Path(dataset_dir)
 
 
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:
-    with Progress(console=console, transient=True) as bar:
+    with progress_bar() as bar:
         task = bar.add_task("checking the data", total=None)
         warnings = require_clean(
             content,

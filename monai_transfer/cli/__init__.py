@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 from monai_transfer import __version__
 from monai_transfer.cli.bias import bias
+from monai_transfer.cli.interruption import Interrupted, signals_raised
+from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
 from monai_transfer.errors import InputError
@@ -21,7 +23,10 @@ class _Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with signals_raised():
+                return super().invoke(ctx)
+        except Interrupted as stop:
+            raise typer.Exit(stop.status) from stop
         except (InputError, OSError) as error:
             if ctx.params["debug"]:
                 raise
@@ -46,6 +51,7 @@ app = typer.Typer(
 )
 manifest = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(manifest, name="manifest")
+app.command()(simulate)
 app.command(cls=ManyValues)(tune)
 app.command()(submit)
 app.command()(bias)
@@ -78,42 +84,6 @@ def _root(
     del debug, version  # read from the context by _Verbs; handled by its callback
 
 
-@app.command()
-def simulate(
-    disease: Annotated[str, typer.Argument(help="ms (lesions) or brats (tumours, BraTS 2018).")],
-    *,
-    subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")],
-    output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
-    spacing_mm: Annotated[float, typer.Option(help="Voxel edge in mm; 1 is the real size.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
-    protocol: Annotated[
-        str | None,
-        typer.Option(help="Scanner protocol by name; drawn for each subject if left out."),
-    ] = None,
-) -> None:
-    """Simulate a cohort, in the folder layout of the real data set.
-
-    Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
-    fractions and t1, t1c, t2 and flair computed from the MR signal equations. It looks like MRI
-    and is not real data: the headers say so. An interrupted run goes on where it stopped.
-
-    Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
-    """
-    from monai_transfer.simulation import simulate_cohort
-
-    simulate_cohort(
-        disease,
-        output,
-        subjects=subjects,
-        spacing_mm=spacing_mm,
-        seed=seed,
-        workers=workers,
-        protocol=protocol,
-    )
-    typer.echo(f"{subjects} simulated subjects in {output}")
-
-
 @manifest.callback()
 def _manifest() -> None:
     """Describe a data set once, list its files for training, and check them."""
@@ -129,7 +99,9 @@ def _patients(text: str) -> float:
 
 @manifest.command()
 def build(
-    description: Annotated[Path, typer.Argument(help="Such as data_manifests/brats2018.json.")],
+    description: Annotated[
+        str, typer.Argument(help="The data set by name (brats2018), or your own manifest's path.")
+    ],
     *,
     dataset_dir: Annotated[Path, typer.Option(help="Folder of the data set.")],
     output: Annotated[Path, typer.Option(help="Datalist to write (JSON).")],
@@ -159,13 +131,19 @@ def build(
     The files are found by the pattern in the data set's description, and counted against it.
     They are listed by paths relative to the folder; nothing is copied.
 
-    Example: `monai-transfer manifest build data_manifests/brats2018.json --dataset-dir brats2018
+    Example: `monai-transfer manifest build brats2018 --dataset-dir brats2018
     --output datalist.json`
     """
-    from monai_transfer.data import build_datalist, read_manifest, write_datalist
+    from monai_transfer.data import (
+        build_datalist,
+        empty_shares,
+        manifest_path,
+        read_manifest,
+        write_datalist,
+    )
 
     datalist = build_datalist(
-        read_manifest(description),
+        read_manifest(manifest_path(description)),
         dataset_dir,
         seed=seed,
         validation=validation,
@@ -173,6 +151,8 @@ def build(
         check_counts=not partial,
     )
     write_datalist(datalist, output)
+    for warning in empty_shares(datalist):
+        typer.echo(f"warning: {warning}", err=True)
     sizes = (f"{len(datalist[split])} {split}" for split in ("training", "validation", "test"))
     typer.echo(f"{output}: {', '.join(sizes)}")
 
@@ -201,13 +181,13 @@ def check(
     Example: `monai-transfer manifest check datalist.json --dataset-dir brats2018`
     """
     from rich.console import Console
-    from rich.progress import Progress
 
+    from monai_transfer._terminal import progress_bar
     from monai_transfer.bundle.location import cache_dir
     from monai_transfer.data import check_datalist, read_datalist
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    with progress_bar(on=console, show=console.is_terminal) as bar:
         task = bar.add_task("checking", total=None)
         faults = check_datalist(
             read_datalist(datalist),

@@ -1,6 +1,11 @@
 """Data sets: manifests, subjects, splits by patient, datalists, and the gate every run passes."""
 
-from monai_transfer.data.datalist import build_datalist, read_datalist, write_datalist
+from monai_transfer.data.datalist import (
+    build_datalist,
+    empty_shares,
+    read_datalist,
+    write_datalist,
+)
 from monai_transfer.data.faults import RULES, Fault
 from monai_transfer.data.gate import check_datalist, require_clean
 from monai_transfer.data.manifest import Manifest, manifest_names, manifest_path, read_manifest
@@ -14,6 +19,7 @@ __all__ = [
     "Subject",
     "build_datalist",
     "check_datalist",
+    "empty_shares",
     "find_subjects",
     "manifest_names",
     "manifest_path",

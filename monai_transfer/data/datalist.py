@@ -89,6 +89,33 @@ def build_datalist(
     }
 
 
+def empty_shares(datalist: Mapping[str, Any]) -> list[str]:
+    """A line for each split that is empty because its share of the patients was rounded to none.
+
+    A share is rounded and never raised to one: of so few patients, who is left to train on is not
+    for a default to decide.
+
+    Args:
+        datalist: from :func:`build_datalist`.
+
+    Example:
+        >>> listed = {
+        ...     "training": [{"patient": "A"}, {"patient": "B"}],
+        ...     "validation": [],
+        ...     "test": [],
+        ... }
+        >>> empty_shares({**listed, "split": {"validation": 0.2, "test": 0.0}})
+        ['validation: a share of 0.2 of 2 patients is rounded to 0. Ask for a number of patients.']
+    """
+    patients = len({entry["patient"] for split in SPLITS for entry in datalist[split]})
+    return [
+        f"{split}: a share of {datalist['split'][split]} of {patients} patients is rounded to 0. "
+        "Ask for a number of patients."
+        for split in ("validation", "test")
+        if datalist["split"][split] and not datalist[split]
+    ]
+
+
 def write_datalist(datalist: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a datalist aside and rename it; raises InputError if the folder cannot be written."""
     write_json(datalist, path)

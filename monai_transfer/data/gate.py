@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from monai_transfer.data.entry_files import file_faults, files_of
 from monai_transfer.data.faults import Fault, all_at_once, fault
 from monai_transfer.data.reading import Reader, Reading
 from monai_transfer.data.record_cache import RecordCache
+from monai_transfer.data.verdicts import Verdict, keep_verdict, known_verdict, verdict_key
 from monai_transfer.errors import InputError
 
 _AHEAD = 64
@@ -37,7 +38,8 @@ def check_datalist(
         cache_dir: folder in which measurements are kept, so that a file that is still the same is
             not read again; ``None`` reads all. See `monai_transfer.data.reading.Reader`.
         workers: threads, each holding one file at a time; ``None``: one per core.
-        progress: called with the number of subjects done and the number there are.
+        progress: called with the number of subjects done and the number there are; once where all
+            is as it was.
 
     Returns:
         All errors and warnings: of the datalist, of leakage by name, then by subject in file order,
@@ -61,25 +63,46 @@ def check_datalist(
         raise InputError(
             "gate", "data folder", "exist", got=root.as_posix(), todo="Check --dataset-dir."
         )
+    told = progress or (lambda *_: None)
+    if cache_dir is None:
+        return list(_judge(datalist, Reader(root), workers=workers, told=told)[0].faults)
+    with closing(RecordCache(Path(cache_dir), root)) as records:
+        key = verdict_key(datalist)
+        verdict = known_verdict(records, key, root)
+        if verdict is None:
+            reader = Reader(root, records)
+            verdict, identities = _judge(datalist, reader, workers=workers, told=told)
+            keep_verdict(records, key, verdict, identities=identities)
+        else:
+            told(verdict.subjects, verdict.subjects)
+    return list(verdict.faults)
+
+
+def _judge(
+    datalist: Mapping[str, Any],
+    reader: Reader,
+    *,
+    workers: int | None,
+    told: Callable[[int, int], None],
+) -> tuple[Verdict, dict[str, str]]:
+    """All faults; and file → identity, empty for a file to be read again or told of once."""
     entries, faults = read_entries(datalist)
     faults += leakage_faults(entries)
     channels, labels = channel_count(datalist), declared_labels(datalist)
     names = list(datalist["modality"].values()) if channels else []
     cohort = CohortRules(labels, names)
-    with ExitStack() as stack:
-        cache = None if cache_dir is None else RecordCache(Path(cache_dir), root)
-        if cache is not None:
-            stack.callback(cache.close)
-        pool = stack.enter_context(ThreadPoolExecutor(workers or os.cpu_count()))
-        results = _in_order(pool, partial(_read_files, reader=Reader(root, cache)), entries)
+    identities: dict[str, str] = {}
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        results = _in_order(pool, partial(_read_files, reader=reader), entries)
         for done, (entry, readings) in enumerate(zip(entries, results, strict=True), start=1):
             measured = [reading.measured for reading in readings]
+            for (file, _), reading in zip(files_of(entry), readings, strict=True):
+                identities[file] = "" if reading.changed else reading.identity
             faults += _changed(entry, readings)
             faults += file_faults(entry, measured, channels=channels, labels=labels)
             cohort.add(entry, measured)
-            if progress is not None:
-                progress(done, len(entries))
-    return [*faults, *cohort.faults()]
+            told(done, len(entries))
+    return Verdict(len(entries), [*faults, *cohort.faults()]), identities
 
 
 def require_clean(

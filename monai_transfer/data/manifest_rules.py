@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from monai_transfer.data.expressions import expressions_in
 from monai_transfer.data.layout import escapes, pattern_fields
+from monai_transfer.data.patient_rule import RULE, is_bounded
 
 RECIPES = ("stratified",)
 _DATA = ("name", "layout", "modalities", "label", "labels", "groups")
@@ -75,8 +76,8 @@ MANIFEST: dict[str, _Key] = {
         required=False,
     ),
     "patient": _Key(
-        lambda value: value is None or _pattern(value),
-        "be a regular expression with one group, or null",
+        lambda value: value is None or (isinstance(value, str) and is_bounded(value)),
+        f"be {RULE}, or null",
         required=False,
     ),
     "licence": _TEXT,
@@ -212,10 +213,3 @@ def _count_faults(counts: Mapping[str, Any], groups: list[str]) -> Iterator[str]
 
 def _whole(text: str) -> bool:
     return re.fullmatch(r"0|[1-9][0-9]{0,8}", text) is not None
-
-
-def _pattern(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and re.compile(value).groups >= 1
-    except re.error:
-        return False

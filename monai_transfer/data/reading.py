@@ -13,10 +13,17 @@ SETTLED_S = 3.0
 
 
 class Reading(NamedTuple):
-    """What is known of a file, and whether it is another than when it was last read."""
+    """What is known of a file.
+
+    Args:
+        measured: what the rules look at.
+        changed: whether it is another than when it was last read.
+        identity: by which it is known again; empty where the next time it must be read.
+    """
 
     measured: Measured
     changed: bool = False
+    identity: str = ""
 
 
 class Reader:
@@ -43,28 +50,30 @@ class Reader:
             is_label: see :func:`~monai_transfer.data.measured.measure`.
         """
         path = self.root / file
-        identity = _identity(path)
-        if self.cache is None or not identity:
+        now = identity(path)
+        if self.cache is None or not now:
             return Reading(measure(path, is_label=is_label))
         known = self.cache.get(file, is_label=is_label)
-        if known is not None and known.identity == identity:
-            return Reading(Measured.from_json(known.measured))
+        if known is not None and known.identity == now:
+            return Reading(Measured.from_json(known.measured), identity=now)
         started = time.time()
         measured = measure(path, is_label=is_label)
         before = known.content if known else ""
-        settled = _identity(path) == identity and _ctime(path) < started - SETTLED_S
-        if settled and measured.damage is None:  # what was good stays known while it is damaged
-            record = Record(file, is_label, identity, measured.content, measured.to_json())
+        settled = identity(path) == now and _ctime(path) < started - SETTLED_S
+        keep = settled and measured.damage is None  # what was good stays known while it is damaged
+        if keep:
+            record = Record(file, is_label, now, measured.content, measured.to_json())
             self.cache.put(record)
-        return Reading(measured, changed=bool(before) and measured.content not in ("", before))
+        changed = bool(before) and measured.content not in ("", before)
+        return Reading(measured, changed, now if keep else "")
 
 
-def _identity(path: Path) -> str:
+def identity(path: str | os.PathLike[str]) -> str:
     """What the file system knows of a file; empty where it cannot tell one from its successor."""
     if os.name != "posix":  # ctime is the time of creation
         return ""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - of ten thousands of files
     except (OSError, ValueError):
         return ""
     parts = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

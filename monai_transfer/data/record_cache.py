@@ -1,4 +1,4 @@
-"""Measurements of files, kept from one check to the next."""
+"""Measurements of files and verdicts on cohorts, kept from one check to the next."""
 
 import hashlib
 import sqlite3
@@ -13,12 +13,16 @@ from monai_transfer.data.measured import REVISION
 
 _WRITTEN_TOGETHER = 256
 _WAIT_S = 5.0
-_TABLE = """
-CREATE TABLE IF NOT EXISTS records (
-    file TEXT, is_label INTEGER, identity TEXT, content TEXT, measured TEXT,
-    PRIMARY KEY (file, is_label)
-) WITHOUT ROWID
-"""
+_TABLES = (
+    """
+    CREATE TABLE IF NOT EXISTS records (
+        file TEXT, is_label INTEGER, identity TEXT, content TEXT, measured TEXT,
+        PRIMARY KEY (file, is_label)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE IF NOT EXISTS verdicts (name TEXT UNIQUE, verdict TEXT)",
+)
+_VERDICTS = 32  # the latest that are kept
 
 
 class Record(NamedTuple):
@@ -73,6 +77,26 @@ class RecordCache:
             if len(self._unwritten) >= _WRITTEN_TOGETHER:
                 self._write()
 
+    def verdict(self, name: str) -> str | None:
+        """What is kept under a name by `keep_verdict`, if anything is."""
+        with self._lock, suppress(sqlite3.Error):
+            if self._database is not None:
+                query = "SELECT verdict FROM verdicts WHERE name = ?"
+                row = self._database.execute(query, (name,)).fetchone()
+                return None if row is None else str(row[0])
+        return None
+
+    def keep_verdict(self, name: str, verdict: str) -> None:
+        """Keep a text, and forget the oldest."""
+        with self._lock, suppress(sqlite3.Error, UnicodeError):
+            if self._database is not None:
+                with self._database:
+                    insert = "INSERT OR REPLACE INTO verdicts VALUES (?, ?)"
+                    self._database.execute(insert, (name, verdict))
+                    latest = "SELECT rowid FROM verdicts ORDER BY rowid DESC LIMIT ?"
+                    forget = f"DELETE FROM verdicts WHERE rowid NOT IN ({latest})"
+                    self._database.execute(forget, (_VERDICTS,))
+
     def close(self) -> None:
         """Write what is left."""
         with self._lock:
@@ -98,10 +122,12 @@ class RecordCache:
         database = sqlite3.connect(self.path, timeout=_WAIT_S, check_same_thread=False)
         with database:
             database.execute("CREATE TABLE IF NOT EXISTS made_by (version TEXT)")
-            database.execute(_TABLE)
+            for table in _TABLES:
+                database.execute(table)
             version = f"{REVISION}, nibabel {nib.__version__}"
             if database.execute("SELECT version FROM made_by").fetchall() != [(version,)]:
                 database.execute("DELETE FROM records")
+                database.execute("DELETE FROM verdicts")
                 database.execute("DELETE FROM made_by")
                 database.execute("INSERT INTO made_by VALUES (?)", (version,))
         return database

@@ -56,7 +56,8 @@ def split_patients(
 
     Args:
         patients: patient → group; one text for all if there are no groups.
-        validation: an ``int`` counts patients, a ``float`` in 0–1 is their share, rounded.
+        validation: an ``int`` counts patients, a ``float`` in 0–1 is their share, rounded
+            (a half to the even number), of few patients perhaps to nobody.
         test: likewise.
         seed: another one gives another split.
 

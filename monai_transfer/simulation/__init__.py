@@ -4,7 +4,7 @@ A subject is the MNI152 tissue maps through a random smooth deformation, with le
 mixed in as tissue fractions, seen by a scanner whose protocol is a record of real numbers.
 """
 
-from monai_transfer.simulation.cohort import simulate_cohort
+from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
 from monai_transfer.simulation.protocols import PROTOCOLS
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
 from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
@@ -19,6 +19,7 @@ __all__ = [
     "Sequence",
     "Subject",
     "Tissue",
+    "count_simulated",
     "signal",
     "simulate_cohort",
     "simulate_subject",

@@ -4,25 +4,30 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
+from monai_transfer._terminal import progress_bar
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.layout import subject_files, subject_folder, write_subject
+from monai_transfer.simulation.layout import (
+    is_whole,
+    subject_files,
+    subject_folder,
+    write_subject,
+)
 from monai_transfer.simulation.subject import check_request, simulate_subject
 
 REVISION = 10
@@ -46,8 +51,9 @@ def simulate_cohort(
 ) -> Path:
     """Simulate a cohort into a folder, in the layout of the real data set.
 
-    Subjects already complete are kept, so an interrupted call is resumed, and a cohort grown, by
-    calling again. Each subject is written aside and renamed. The bytes depend on `disease`,
+    Subjects that are there are read to their end and kept, so an interrupted call is resumed, and a
+    cohort grown, by calling again; one of which a file is missing or broken is made again. Each
+    subject is written aside and renamed. The bytes depend on `disease`,
     `spacing_mm`, `seed`, `protocol` and the subject's index alone.
 
     Args:
@@ -81,12 +87,34 @@ def simulate_cohort(
     }
     _claim(output_dir, parameters, subjects=subjects)
     _sweep(output_dir)
-    missing = [i for i in range(subjects) if not _complete(output_dir, disease, i)]
-    with _bar(f"Simulating {disease}", show=progress, total=subjects) as advance:
-        advance(subjects - len(missing))
+    folders = [output_dir / subject_folder(disease, i) for i in range(subjects)]
+    present = [i for i, folder in enumerate(folders) if folder.is_dir()]
+    missing = sorted(set(range(subjects)) - set(present))
+    with progress_bar(show=progress) as bar:
+        task = bar.add_task(f"Simulating {disease}", total=subjects)
+        for i, whole in _checked(output_dir, disease, present, workers=workers):
+            if whole:
+                bar.advance(task)
+                continue
+            shutil.rmtree(folders[i], ignore_errors=True)
+            missing.append(i)
+            if progress:
+                bar.print(f"{folders[i].name}: a file is missing or broken. It is made again.")
         for _ in _run(output_dir, parameters, missing, workers=workers):
-            advance(1)
+            bar.advance(task)
     return output_dir
+
+
+def count_simulated(output_dir: Path, disease: str, *, subjects: int) -> int:
+    """How many of the first subjects of a cohort are there.
+
+    Args:
+        output_dir: of :func:`simulate_cohort`.
+        disease: likewise.
+        subjects: likewise.
+    """
+    folders = (Path(output_dir) / subject_folder(disease, i) for i in range(subjects))
+    return sum(folder.is_dir() for folder in folders)
 
 
 def _claim(output_dir: Path, parameters: dict[str, Any], *, subjects: int) -> None:
@@ -135,7 +163,19 @@ def _sweep(output_dir: Path) -> None:
 
 def _complete(output_dir: Path, disease: str, index: int) -> bool:
     folder = output_dir / subject_folder(disease, index)
-    return all((folder / f).is_file() for f in subject_files(disease, index).values())
+    return all(is_whole(folder / f) for f in subject_files(disease, index).values())
+
+
+def _checked(
+    output_dir: Path, disease: str, present: Sequence[int], *, workers: int
+) -> Iterator[tuple[int, bool]]:
+    """Each subject that is there, and whether it is complete."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        found = pool.map(lambda index: _complete(output_dir, disease, index), present)
+        yield from zip(present, found, strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run(
@@ -147,14 +187,30 @@ def _run(
             yield
         return
     context = multiprocessing.get_context("spawn")
+    running: set[Future[None]] = set()
     with ProcessPoolExecutor(min(workers, len(missing)), mp_context=context) as pool:
-        jobs = [pool.submit(_make, output_dir, parameters, i) for i in missing]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                yield
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for index in missing:
+            with _uninterrupted():  # the first submission starts the processes
+                running.add(pool.submit(_make, output_dir, parameters, index))
+            # no more than is worked on: what waits in the pool could not be taken back
+            while len(running) == workers or (running and index == missing[-1]):
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+                    yield
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes begun inside never see Ctrl-C: they finish the subject they are at."""
+    if threading.current_thread() is not threading.main_thread():  # cannot set it
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _make(output_dir: Path, parameters: dict[str, Any], index: int) -> None:
@@ -182,19 +238,3 @@ def _make(output_dir: Path, parameters: dict[str, Any], index: int) -> None:
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-@contextmanager
-def _bar(title: str, *, show: bool, total: int) -> Iterator[Any]:
-    """A progress bar; yields the function that advances it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not show) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda steps: bar.advance(task, steps)

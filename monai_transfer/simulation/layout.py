@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from monai_transfer.simulation.scanner import MODALITIES
 from monai_transfer.simulation.subject import Subject, grade_of
+
+_HEADER_BYTES = 352
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,19 @@ def write_subject(subject: Subject, folder: Path) -> None:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         data = nifti_bytes(volumes[content], subject=subject)
         (folder / path).write_bytes(data)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there and unpacks to its end with the right checksum, to an image.
+
+    Example:
+        >>> is_whole(Path("no/such/file.nii.gz"))
+        False
+    """
+    try:
+        return len(gzip.decompress(path.read_bytes())) > _HEADER_BYTES
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def nifti_bytes(

@@ -6,22 +6,24 @@ What is finished is not run again, and what is there from another grid is never 
 import hashlib
 import json
 import os
-import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any, Final
 
 from monai_transfer._files import written_aside
 from monai_transfer.bundle.workflow import without_folders
 from monai_transfer.errors import InputError
+from monai_transfer.studies.child import run_child
 from monai_transfer.studies.commands import bundle_command
-from monai_transfer.training import progress_bar
+from monai_transfer.training import Stopped, console, progress_bar
 from monai_transfer.training.status import read_status
 
 RECORD: Final = "cells.json"
-_SIGNALS: Final = {signum.value: signum.name for signum in signal.Signals}
+_SIGNALS: Final = {signum.value: signum.name for signum in Signals}
 
 
 @dataclass(frozen=True)
@@ -96,16 +98,41 @@ def run_cells(
 
     Raises:
         InputError: a cell of the same name is there with other options or other data.
+        Stopped: Ctrl-C or SIGTERM, once the cell that was running has ended.
     """
     folder = Path(output_dir)
     _record(folder, configs, cells)
+    done = [cell for cell in cells if _is_finished(folder / cell.name)]
+    left = len(cells) - len(done)
+    console.print(f"{description}: {left} of {len(cells)} trainings to run", highlight=False)
+    timed = False
     with progress_bar() as bar:
-        done = [cell for cell in cells if _is_finished(folder / cell.name)]
-        task = bar.add_task(description, total=len(cells) - len(done))
+        task = bar.add_task(description, total=left)
         for cell in cells:
-            error = None if cell in done else _run(configs, cell, folder)
+            if cell in done:
+                yield Outcome(cell, folder / cell.name, None)
+                continue
+            started = time.monotonic()
+            error = _run(configs, cell, folder)
+            left -= 1
+            if error is None and left and not timed:
+                took_s, timed = time.monotonic() - started, True
+                rest = f"the {left} left take about {_duration(left * took_s)}"
+                console.print(f"It took {_duration(took_s)}: {rest}.", highlight=False)
             yield Outcome(cell, folder / cell.name, error)
-            bar.advance(task, cell not in done)
+            bar.advance(task)
+
+
+def _duration(seconds: float) -> str:
+    """A time as a person says it.
+
+    Example:
+        >>> _duration(50), _duration(90 * 60 - 1), _duration(3 * 3600)
+        ('50 s', '90 min', '3.0 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def _is_finished(folder: Path) -> bool:
@@ -116,7 +143,12 @@ def _is_finished(folder: Path) -> bool:
 def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> str | None:
     """Run one cell; its error in one line."""
     command = cell.command(configs, folder)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = run_child(command)
+    except Stopped:
+        told = f"Stopped in {cell.name}; the same command goes on with it."
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        raise
     log = folder / f"{cell.name}.log"
     if done.returncode == 0 and _is_finished(folder / cell.name):
         log.unlink(missing_ok=True)

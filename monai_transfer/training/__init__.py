@@ -1,5 +1,6 @@
 """Training: loss, inferer, selection, handlers, checkpoints, scoring and the record of a run."""
 
+from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
 from monai_transfer.training.events import EventLog
@@ -22,7 +23,6 @@ from monai_transfer.training.segmentation import (
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
-from monai_transfer.training.terminal import console, progress_bar
 
 __all__ = [
     "BestWeights",

@@ -11,9 +11,9 @@ from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
 from monai_transfer._files import written_aside
+from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import is_best
 from monai_transfer.training.losses import loss_of
-from monai_transfer.training.terminal import console, progress_bar
 
 
 class EngineProgress:

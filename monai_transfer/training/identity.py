@@ -6,9 +6,9 @@ from typing import Any
 
 import ignite.distributed as idist
 
+from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.training.provenance import RunRecord, versions
-from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 IMMATERIAL = frozenset(

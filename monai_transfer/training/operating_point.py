@@ -11,10 +11,10 @@ import ignite.distributed as idist
 import torch
 from torch import nn
 
+from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.networks import require_parts
 from monai_transfer.training.handlers import History
-from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 

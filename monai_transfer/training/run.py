@@ -9,6 +9,7 @@ from rich.markup import escape
 from torch import nn
 
 from monai_transfer._files import written_aside
+from monai_transfer._terminal import console
 from monai_transfer.training.best import load_best as load_weights
 from monai_transfer.training.files import read_checkpoint, save_atomically
 from monai_transfer.training.handlers import History
@@ -16,7 +17,6 @@ from monai_transfer.training.identity import identity, require_same
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.session import CHECKPOINT
-from monai_transfer.training.terminal import console
 from monai_transfer.transfer import Adaptation
 
 

@@ -14,6 +14,7 @@ from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 
 from monai_transfer._metaimage import load_image
+from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import (
     best_median_worst,
@@ -24,7 +25,6 @@ from monai_transfer.metrics import (
 )
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
 from monai_transfer.training.segmentation import read_label, spacing_of
-from monai_transfer.training.terminal import console
 
 
 class ScoreSubjects:

@@ -14,10 +14,10 @@ import ignite.distributed as idist
 from rich.markup import escape
 
 from monai_transfer._files import remove_orphans
+from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.training.lock import FolderLock
 from monai_transfer.training.status import Status, read_status, reason_of
-from monai_transfer.training.terminal import console
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in an unfinished run's folder that it goes on from."""

@@ -73,7 +73,7 @@ def test_a_folder_that_is_not_there_is_said_once(cohort):
 
 
 @pytest.mark.parametrize(
-    ("name", "folder"), [("simulated_ms", "openms-cs"), ("bids_glioma", "tcga-lgg")]
+    ("name", "folder"), [("bids_ms", "openms-cs"), ("bids_glioma", "tcga-lgg")]
 )
 def test_real_scans_pass_and_one_with_another_label_does_not(real, name, folder):
     manifest = read_manifest(manifest_path(name))

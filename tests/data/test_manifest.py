@@ -57,6 +57,16 @@ def test_simulated_brats_is_split_like_the_real_one_when_it_is_as_large() -> Non
     assert (simulated.layout, simulated.label) == (real.layout, real.label)
 
 
+def test_no_description_of_real_scans_says_that_there_are_no_patients() -> None:
+    simulated = read_manifest(manifest_path("simulated_ms"))
+    mine = read_manifest(manifest_path("bids_ms"))
+    assert (mine.layout, mine.label) == (simulated.layout, simulated.label)
+    for name in manifest_names():
+        manifest = read_manifest(manifest_path(name))
+        said = f"{manifest.description} {manifest.licence} {manifest.how_to_obtain}"
+        assert ("no patient data" in said) == name.startswith("simulated_"), name
+
+
 def test_scans_of_one_patient_share_it_and_other_ids_are_refused() -> None:
     manifest = read_manifest(manifest_path("brats2018"))
     assert manifest.patient_of("Brats18_CBICA_AAB_1") == manifest.patient_of("Brats18_CBICA_AAB_2")

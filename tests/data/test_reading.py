@@ -1,11 +1,12 @@
 import os
 import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
 
-from monai_transfer.data import check_datalist, measured, reading
+from monai_transfer.data import check_datalist, gate, measured, reading, verdicts
 from monai_transfer.data.reading import Reader
 from monai_transfer.data.record_cache import RecordCache
 
@@ -56,6 +57,52 @@ def test_a_second_check_reads_nothing_and_finds_the_same(cohort, cache_dir, sett
     assert check(cohort, cache_dir) == first
     assert len(first) == 3
     assert reads == []
+
+
+def test_a_clean_cohort_that_is_the_same_is_known_without_a_look_into_its_records(
+    cohort, cache_dir, settled, monkeypatch
+):
+    cohort.write("seg", np.zeros((8, 9, 7), np.uint8))
+    first = check(cohort, cache_dir)
+    assert [fault.code for fault in first] == ["G503"]
+    monkeypatch.setattr(gate, "_judge", None)
+    told = []
+    again = check_datalist(
+        cohort.datalist, cohort.root, cache_dir=cache_dir, progress=lambda *n: told.append(n)
+    )
+    assert (again, told) == (first, [(3, 3)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cohort: cohort.write("t1", cohort.image(9)),
+        lambda cohort: os.utime(cohort.file("t2")),
+        lambda cohort: cohort.file("seg").unlink(),
+        lambda cohort: cohort.datalist["labels"].pop("1"),
+        lambda cohort: verdicts._gate.cache_clear(),
+    ],
+    ids=["written", "touched", "removed", "datalist", "gate"],
+)
+def test_another_file_datalist_or_gate_is_judged_anew(
+    cohort, cache_dir, settled, monkeypatch, change
+):
+    check(cohort, cache_dir)
+    judged = []
+    judge = gate._judge
+    monkeypatch.setattr(gate, "_judge", lambda *a, **k: judged.append(a) or judge(*a, **k))
+    check(cohort, cache_dir)
+    assert not judged
+    monkeypatch.setattr(verdicts.np, "__version__", "another")
+    change(cohort)
+    check(cohort, cache_dir)
+    assert len(judged) == 1
+
+
+def test_a_cohort_with_a_fresh_file_is_judged_again(cohort, cache_dir):
+    check(cohort, cache_dir)
+    with closing(RecordCache(cache_dir, cohort.root)) as records:
+        assert records.verdict(verdicts.verdict_key(cohort.datalist)) is None
 
 
 def test_rules_are_applied_anew_to_what_was_measured(cohort, cache_dir, settled, reads):

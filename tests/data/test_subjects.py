@@ -88,7 +88,7 @@ def test_one_modality_needs_no_field_and_no_label_is_no_fault(cohort, brats):
 @pytest.mark.parametrize(
     ("name", "folder", "subjects"),
     [
-        ("simulated_ms", "openms-cs", ["sub-cs07", "sub-cs19"]),
+        ("bids_ms", "openms-cs", ["sub-cs07", "sub-cs19"]),
         ("bids_glioma", "tcga-lgg", ["sub-DU7294"]),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 
 from monai_transfer.errors import InputError
 from monai_transfer.simulation import cohort
-from monai_transfer.simulation.cohort import RECORD, simulate_cohort
+from monai_transfer.simulation.cohort import RECORD, count_simulated, simulate_cohort
 
 
 def make(folder: Path, disease: str = "brats", **options: Any) -> Path:
@@ -56,6 +56,27 @@ def test_a_finished_subject_is_not_made_again_and_a_broken_one_is(tmp_path: Path
     make(made)
     assert digests(made) == before
     assert kept.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-40], lambda b: b"", lambda b: b[:60] + b"?" * 9])
+def test_a_damaged_file_is_made_again_and_named(
+    tmp_path: Path, damage: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make(tmp_path, "ms")
+    before = digests(made)
+    file = made / "sub-ms0002/anat/sub-ms0002_space-MNI_T2w.nii.gz"
+    file.write_bytes(damage(file.read_bytes()))
+    make(tmp_path, "ms", progress=True)
+    assert digests(made) == before
+    assert "sub-ms0002: a file is missing or broken" in capsys.readouterr().out
+    make(tmp_path, "ms", progress=True)
+    assert "made again" not in capsys.readouterr().out
+
+
+def test_only_the_subjects_that_are_there_are_counted(tmp_path: Path) -> None:
+    assert count_simulated(tmp_path / "none", "brats", subjects=3) == 0
+    make(tmp_path)
+    assert count_simulated(tmp_path, "brats", subjects=3) == 2
 
 
 def test_an_interrupted_run_leaves_only_whole_subjects_and_is_resumed(

@@ -53,7 +53,7 @@ class Runs:
     asked: list[dict[str, str]] = field(default_factory=list)
     history: Callable[[dict[str, str]], str] = lambda _: "epoch,loss,mean_dice\n1,2.0,0.5\n"
 
-    def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    def __call__(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         assert command[:4] == [sys.executable, "-m", "monai.bundle", "run"]
         options = options_of(command)
         self.asked.append(options)
@@ -74,5 +74,5 @@ class Runs:
 def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Stands in for the processes of a grid."""
     ran = Runs()
-    monkeypatch.setattr(grid.subprocess, "run", ran)
+    monkeypatch.setattr(grid, "run_child", ran)
     return ran

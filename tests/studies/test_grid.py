@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from monai_transfer.errors import InputError
-from monai_transfer.studies import Cell, run_cells
+from monai_transfer.studies import Cell, grid, run_cells
+from monai_transfer.training import Stopped
 
 
 def cells(**options: Any) -> list[Cell]:
@@ -16,8 +18,8 @@ def cells(**options: Any) -> list[Cell]:
     ]
 
 
-def outcomes(folder: Path, grid: list[Cell]) -> list[tuple[str, str | None]]:
-    found = run_cells(["train.json"], grid, output_dir=folder, description="grid")
+def outcomes(folder: Path, asked: list[Cell]) -> list[tuple[str, str | None]]:
+    found = run_cells(["train.json"], asked, output_dir=folder, description="grid")
     return [(outcome.folder.name, outcome.error) for outcome in found]
 
 
@@ -70,6 +72,34 @@ def test_a_cell_that_a_signal_ended_says_so(tmp_path: Path, runs: Any, status: i
     runs.history = interrupted
     told = f"ended by {name}; the next call goes on with it"
     assert outcomes(tmp_path, cells()[:1]) == [(cells()[0].name, told)]
+
+
+def test_how_many_runs_there_are_is_said_first_and_how_long_they_take_after_one(
+    tmp_path: Path, runs: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    outcomes(tmp_path, cells()[:1])
+    capsys.readouterr()
+    clock = iter(range(0, 10_000, 300))  # seconds: every run takes five minutes
+    monkeypatch.setattr(grid, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    outcomes(tmp_path, cells())
+    assert [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()] == [
+        "grid: 3 of 4 trainings to run",
+        "It took 5 min: the 2 left take about 10 min.",
+    ]
+
+
+def test_a_grid_that_is_stopped_says_where_and_starts_no_other_run(
+    tmp_path: Path, runs: Any, capsys: pytest.CaptureFixture[str]
+):
+    def stopped(_: dict[str, str]) -> str:
+        raise Stopped(15)
+
+    runs.history = stopped
+    with pytest.raises(Stopped):
+        outcomes(tmp_path, cells())
+    assert len(runs.asked) == 1
+    told = "Stopped in rate-0.1_seed-0; the same command goes on with it."
+    assert told in capsys.readouterr().out
 
 
 def test_results_of_other_options_or_other_data_are_never_taken_for_these(

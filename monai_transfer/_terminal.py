@@ -14,8 +14,13 @@ console = Console()
 """The one console."""
 
 
-def progress_bar() -> Progress:
-    """A bar with the count, the time and the time left; it goes away at its end."""
+def progress_bar(*, on: Console = console, show: bool = True) -> Progress:
+    """A bar with the count, the time and the time left; it goes away at its end.
+
+    Args:
+        on: where it is drawn.
+        show: whether it is.
+    """
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,6 +28,7 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console,
+        console=on,
+        disable=not show,
         transient=True,
     )

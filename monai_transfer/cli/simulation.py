@@ -1,0 +1,47 @@
+"""The verb ``simulate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    disease: Annotated[str, typer.Argument(help="ms (lesions) or brats (tumours, BraTS 2018).")],
+    *,
+    subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")],
+    output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
+    spacing_mm: Annotated[float, typer.Option(help="Voxel edge in mm; 1 is the real size.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Scanner protocol by name; drawn for each subject if left out."),
+    ] = None,
+) -> None:
+    """Simulate a cohort, in the folder layout of the real data set.
+
+    Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
+    fractions and t1, t1c, t2 and flair computed from the MR signal equations. It looks like MRI
+    and is not real data: the headers say so. The same command goes on where it was interrupted, and
+    makes again what is broken.
+
+    Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
+    """
+    from monai_transfer.simulation import count_simulated, simulate_cohort
+
+    try:
+        simulate_cohort(
+            disease,
+            output,
+            subjects=subjects,
+            spacing_mm=spacing_mm,
+            seed=seed,
+            workers=workers,
+            protocol=protocol,
+        )
+    except KeyboardInterrupt:
+        done = count_simulated(output, disease, subjects=subjects)
+        typer.echo(f"{done} of {subjects} subjects are done; the same command goes on.", err=True)
+        raise
+    typer.echo(f"{subjects} simulated subjects in {output}")
