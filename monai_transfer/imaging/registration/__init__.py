@@ -1,13 +1,17 @@
 """Linear registration: methods, transforms between two images' spaces, resampling."""
 
+from monai_transfer.imaging.registration.command import CommandRegistration
+from monai_transfer.imaging.registration.elastix import ElastixRegistration
 from monai_transfer.imaging.registration.files import (
     from_flirt,
     from_ras,
     read_matrix,
     read_transform,
 )
-from monai_transfer.imaging.registration.method import Registration
+from monai_transfer.imaging.registration.linear import LinearRegistration
+from monai_transfer.imaging.registration.method import Kind, Registration
 from monai_transfer.imaging.registration.resampling import Grid, Interpolation, resample
+from monai_transfer.imaging.registration.template import mni152, mni152_focus
 from monai_transfer.imaging.registration.transform import (
     IDENTITY,
     RAS_TO_LPS,
@@ -19,14 +23,20 @@ from monai_transfer.imaging.registration.transform import (
 __all__ = [
     "IDENTITY",
     "RAS_TO_LPS",
+    "CommandRegistration",
+    "ElastixRegistration",
     "Grid",
     "Interpolation",
+    "Kind",
+    "LinearRegistration",
     "LinearTransform",
     "Registration",
     "SpatialTransform",
     "about",
     "from_flirt",
     "from_ras",
+    "mni152",
+    "mni152_focus",
     "read_matrix",
     "read_transform",
     "resample",

@@ -1,9 +1,12 @@
-"""What a registration method is, and how one is chosen by name."""
+"""What a registration method is."""
 
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
+from monai_transfer.errors import choice
 from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.registration.transform import SpatialTransform
+
+Kind: TypeAlias = Literal["rigid", "affine"]
 
 
 @runtime_checkable
@@ -13,8 +16,8 @@ class Registration(Protocol):
     Args:
         fixed: image whose grid the other is taken to.
         moving: image of the same head, or of another.
-        fixed_mask: where in the fixed image the two must agree, such as the brain; ``None`` for
-            everywhere.
+        fixed_mask: where in the fixed image the two should agree, such as the brain, on its grid;
+            ``None`` for everywhere.
 
     Returns:
         The map fixed → moving.
@@ -24,3 +27,9 @@ class Registration(Protocol):
         self, fixed: Image, moving: Image, *, fixed_mask: Image | None = None
     ) -> SpatialTransform:
         """Align the moving image to the fixed one."""
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind of map that is none of :data:`Kind`."""
+    if kind not in get_args(Kind):
+        raise choice("registration", "kind", kind, get_args(Kind))
