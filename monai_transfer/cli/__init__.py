@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from monai_transfer import __version__
 from monai_transfer.cli.bias import bias
 from monai_transfer.cli.interruption import Interrupted, signals_raised
+from monai_transfer.cli.registration import register
 from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
@@ -55,6 +56,7 @@ app.command()(simulate)
 app.command(cls=ManyValues)(tune)
 app.command()(submit)
 app.command()(bias)
+app.command()(register)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position

@@ -1,8 +1,8 @@
 """MONAI transforms for brain MRI, and one named preprocessing chain per paper."""
 
-from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
 from monai_transfer.imaging.intensity import standardise
 from monai_transfer.imaging.papers import K19_SIZE_MM
+from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
 from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import (
@@ -18,6 +18,7 @@ from monai_transfer.transforms.patches import axial_slices, k19_training
 from monai_transfer.transforms.prepared import CheckPreparedd
 from monai_transfer.transforms.presets import k19, preset
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
+from monai_transfer.transforms.registration import Registerd, RegisterToMNI152d
 from monai_transfer.transforms.template import ToTemplateGridd
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
+    "RegisterToMNI152d",
+    "Registerd",
     "ScalePercentiles",
     "ScalePercentilesd",
     "StandardiseBrain",

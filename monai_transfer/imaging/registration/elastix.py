@@ -1,12 +1,16 @@
 """Registration by elastix."""
 
+import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.image import Image
@@ -50,30 +54,33 @@ class ElastixRegistration:
         """Align the moving image to the fixed one; the mask is on the fixed image's grid."""
         import itk  # half a second; elastix itself is loaded when it is first used
 
-        method = itk.ElastixRegistrationMethod.New(_itk_image(fixed), _itk_image(moving))
+        method = itk.ElastixRegistrationMethod.New(
+            _itk_image(fixed, np.float32), _itk_image(moving, np.float32)
+        )
         method.SetParameterObject(_parameters(self.kind))
         method.SetNumberOfThreads(self.threads or 0)  # 0: one per core
-        method.SetLogToConsole(False)
         if fixed_mask is not None:
-            mask = fixed_mask.with_voxels((fixed_mask.voxels > 0).astype(np.uint8))
-            method.SetFixedMask(_itk_image(mask))
-        try:
-            method.UpdateLargestPossibleRegion()
-        except RuntimeError as fault:
-            said = f"{fault}".strip().splitlines()[-1]
-            raise InputError("elastix", "images", "be alignable", got=said) from fault
+            inside = fixed_mask.with_voxels(fixed_mask.voxels > 0)
+            method.SetFixedMask(_itk_image(inside, np.uint8))
+        with tempfile.TemporaryDirectory() as folder:
+            method.SetOutputDirectory(folder)
+            method.LogToFileOn()
+            try:
+                method.UpdateLargestPossibleRegion()
+            except RuntimeError as fault:
+                log = (Path(folder) / "elastix.log").read_text(errors="replace")
+                said = re.findall(r"Description: .*?: (.*)", log) or [f"{fault}".splitlines()[-1]]
+                raise InputError("elastix", "images", "be alignable", got=said[-1]) from fault
         found = method.GetTransformParameterObject()
         stages = (_linear(found.GetParameterMap(i)) for i in range(len(_STAGES[self.kind])))
         return reduce(LinearTransform.then, stages)
 
 
-def _itk_image(image: Image) -> Any:
-    """A copy in ITK's memory; label types stay, others become float32."""
+def _itk_image(image: Image, number_type: DTypeLike) -> Any:
+    """A copy in ITK's memory. Elastix takes images of one type only: float32."""
     import itk
 
-    kept = image.voxels.dtype == np.uint8
-    voxels = image.voxels if kept else image.voxels.astype(np.float32)
-    converted = itk.image_from_array(np.ascontiguousarray(voxels.T))
+    converted = itk.image_from_array(np.ascontiguousarray(image.voxels.T, dtype=number_type))
     affine = RAS_TO_LPS @ image.affine
     converted.SetOrigin(affine[:3, 3])
     converted.SetSpacing(image.spacing_mm)

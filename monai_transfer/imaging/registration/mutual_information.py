@@ -1,6 +1,7 @@
 """Mutual information of two images under a linear map, with its gradient."""
 
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ _MARGIN = 2  # bins beyond either end that a cubic spline reaches into
 _COLUMNS = GRADES + 2 * _MARGIN + 1
 _CHUNK = 16384  # samples whose intermediate arrays fit into a core's cache
 
-_Array = NDArray[np.float32]
+_Array: TypeAlias = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,16 @@ class Samples:
     grades: NDArray[np.intp]
 
 
+class _Part(NamedTuple):
+    """Some samples as mapped: bins of the joint histogram, place within, slopes, weights."""
+
+    points: _Array
+    cells: NDArray[np.intp]
+    within: _Array
+    slopes: _Array
+    weights: _Array
+
+
 class MutualInformation:
     """How much the moving image tells about the fixed one, in nats.
 
@@ -41,7 +52,7 @@ class MutualInformation:
 
     Args:
         samples: of the fixed image.
-        moving: float32, 0 … :data:`GRADES`, two voxels or more along each axis.
+        moving: float32, 0 … :data:`GRADES`.
 
     Source:
         Mattes 2003, all samples at every step. The soft weight is ours.
@@ -52,9 +63,11 @@ class MutualInformation:
         self._points = (samples.points_mm - self._centre).astype(np.float32)
         self._rows = samples.grades * _COLUMNS
         self._into_moving = np.linalg.inv(RAS_TO_LPS @ moving.affine)
-        self._shape = moving.shape
-        self._strides = 1, moving.shape[0], moving.shape[0] * moving.shape[1]
-        self._flat = (moving.voxels + np.float32(_MARGIN)).ravel(order="F")
+        doubled = [(0, size == 1) for size in moving.shape]  # so that a voxel has a neighbour
+        voxels = np.pad(moving.voxels + np.float32(_MARGIN), doubled, mode="edge")
+        self._shape = voxels.shape
+        self._strides = 1, voxels.shape[0], voxels.shape[0] * voxels.shape[1]
+        self._flat = voxels.ravel(order="F")
 
     def __call__(self, matrix: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], float]:
         """Value, its gradient (3, 4) by the first rows of the matrix, and the share of overlap.
@@ -74,7 +87,7 @@ class MutualInformation:
             within = values - bins.astype(np.float32)
             for shift, share in enumerate(_spline(within), -1):
                 histogram += np.bincount(cells + shift, share * weights, histogram.size)
-            parts.append((self._points[chunk], cells, within, slopes, weights))
+            parts.append(_Part(self._points[chunk], cells, within, slopes, weights))
         total = histogram.sum()
         if total == 0:
             return 0.0, np.zeros((3, 4)), 0.0
@@ -136,7 +149,7 @@ def _spline_slope(t: _Array) -> tuple[_Array, ...]:
     )
 
 
-def _information(joint: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+def _information(joint: NDArray[np.float64]) -> tuple[float, _Array]:
     """Mutual information of a joint histogram (sum 1), and its derivative but for a constant."""
     fixed, moving = joint.sum(axis=1, keepdims=True), joint.sum(axis=0, keepdims=True)
     seen = joint > 0
@@ -146,11 +159,10 @@ def _information(joint: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]
     return float((joint * told).sum() + fixed_entropy), told.astype(np.float32).ravel()
 
 
-def _pull(part: tuple[NDArray[np.generic], ...], told: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pull(part: _Part, told: _Array) -> NDArray[np.float64]:
     """What some samples add to the gradient by the map into moving voxel indices, (3, 4)."""
-    points, cells, within, slopes, weights = part
-    pull = np.zeros_like(weights)
-    for shift, slope in enumerate(_spline_slope(within), -1):
-        pull += slope * told.take(cells + shift)
-    pulled = slopes * (pull * weights)
-    return np.hstack([pulled @ points, pulled.sum(axis=1, keepdims=True)]).astype(np.float64)
+    pull = np.zeros_like(part.weights)
+    for shift, slope in enumerate(_spline_slope(part.within), -1):
+        pull += slope * told.take(part.cells + shift)
+    pulled = part.slopes * (pull * part.weights)
+    return np.hstack([pulled @ part.points, pulled.sum(axis=1, keepdims=True)]).astype(np.float64)

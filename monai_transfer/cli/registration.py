@@ -1,0 +1,66 @@
+"""The verb ``register``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monai_transfer.errors import InputError, choice
+
+
+def register(
+    fixed: Annotated[str, typer.Argument(help="Image whose grid is taken, or mni152.")],
+    moving: Annotated[Path, typer.Argument(help="Image to align to it.")],
+    *,
+    output: Annotated[Path, typer.Option(help="The moving image on the fixed one's grid.")],
+    transform: Annotated[
+        Path | None, typer.Option(help="ITK text transform to write (.txt, .tfm).")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="rigid or affine.")] = "affine",
+    method: Annotated[str, typer.Option(help="ours or elastix.")] = "ours",
+    mask: Annotated[
+        Path | None, typer.Option(help="Brain mask of the fixed image; found roughly if left out.")
+    ] = None,
+    label: Annotated[
+        Path | None, typer.Option(help="Mask or label map in the moving image's space.")
+    ] = None,
+    label_output: Annotated[
+        Path | None, typer.Option(help="The same on the fixed grid, nearest neighbour.")
+    ] = None,
+) -> None:
+    """Align an image to another of the same head by mutual information, or to MNI152.
+
+    The transform maps points of the fixed image to points of the moving one, LPS mm, as ITK, ANTs
+    and Slicer have it. To mni152, whose skull is stripped, register stripped images only.
+
+    Example: `monai-transfer register flair.nii.gz t1.nii.gz --output t1_on_flair.nii.gz
+    --transform t1_to_flair.txt`
+    """
+    from monai_transfer.imaging import read_image, write_image
+    from monai_transfer.imaging.registration import (
+        ElastixRegistration,
+        LinearRegistration,
+        mni152,
+        mni152_focus,
+        resample,
+    )
+
+    if (label is None) != (label_output is None):
+        raise InputError("register", "--label and --label-output", "be given together")
+    methods = {"ours": LinearRegistration, "elastix": ElastixRegistration}
+    if method not in methods:
+        raise choice("register", "--method", method, methods)
+    align = methods[method](kind)
+    to_template = fixed == "mni152"
+    target = mni152() if to_template else read_image(fixed)
+    focus = mni152_focus() if to_template else None
+    if mask is not None:
+        focus = read_image(mask)
+    found = align(target, source := read_image(moving), fixed_mask=focus)
+    if transform is not None:
+        found.save(transform)
+    write_image(resample(source, target, transform=found), output)
+    if label is not None and label_output is not None:
+        labels = resample(read_image(label), target, transform=found, interpolation="nearest")
+        write_image(labels, label_output)
+    typer.echo(f"{moving} on the grid of {fixed}: {output}")
