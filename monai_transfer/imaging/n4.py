@@ -1,9 +1,9 @@
 """N4 on tensors: the log bias field of the voxels of one image, fitted by B-splines.
 
-The voxels lie on a grid, so every sum over the 4×4×4 control points around each of them is three
-small matrix products, one per axis. The field of a level is added to those of the levels before
-it, so no control-point lattice is ever refined. Else this is the algorithm of ITK's
-``N4BiasFieldCorrectionImageFilter``, step by step.
+The algorithm is that of ITK's ``N4BiasFieldCorrectionImageFilter``, step by step, but for two
+things that leave the field as it is: B-splines on a grid are matrix products (see
+:mod:`~monai_transfer.imaging.bsplines`), and the field of a level is added to those of the levels
+before it, so that no lattice of control points is ever refined.
 """
 
 from collections.abc import Sequence
@@ -11,15 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 from torch import Tensor
 
 from monai_transfer.errors import InputError
-
-SPLINE_ORDER = 3
-_SUBBINS = 64
-"""Parts of a histogram bin in which voxels are counted; their centres stand for them."""
+from monai_transfer.imaging.bsplines import (
+    SPLINE_ORDER,
+    Approximation,
+    Points,
+    expanded,
+    spline_weights,
+)
+from monai_transfer.imaging.sharpening import blur_residual
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class N4Settings:
         bins: of the histogram of log intensities.
         fwhm: full width at half maximum of the field's distribution, in log intensity.
         wiener_noise: of the deconvolution.
-        grid_mm: the field is estimated from every n-th voxel of each axis, so that they are about
-            so far apart, and never from averages; ``None``: from all. An axis of thick slices is
+        grid_mm: the field is estimated from every n-th voxel of each axis, about so far
+            apart; ``None``: from all. An axis of thick slices is
             thus left whole. The field is always evaluated on all voxels.
 
     Raises:
@@ -109,9 +111,7 @@ def log_bias_field(
         (x, y, z) float32; it goes to 0 where no control point reaches an included voxel.
 
     Source:
-        Tustison et al. 2010, doi:10.1109/TMI.2010.2046908, as ITK 5.4 implements it (fit after
-        Lee et al. 1997, doi:10.1109/2945.620490). Ours: voxels are counted in 64 parts of each
-        histogram bin, which moves a log intensity by less than 1/128 of a bin.
+        Tustison et al. 2010, doi:10.1109/TMI.2010.2046908, as ITK 5.4 implements it.
 
     Example:
         >>> flat = torch.rand(12, 12, 12) + 1
@@ -121,7 +121,7 @@ def log_bias_field(
         (torch.Size([12, 12, 12]), True)
     """
     thin = _every(steps)
-    points = _Points.of(included[thin])
+    points = Points.of(included[thin])
     log = voxels[thin][points.box][points.inside].float().log_()
     matrices = _level_matrices(voxels.shape, settings, device=voxels.device)
     field = torch.zeros(voxels.shape, device=voxels.device)
@@ -129,8 +129,8 @@ def log_bias_field(
         seen = [
             matrix[part][box] for matrix, part, box in zip(level, thin, points.box, strict=True)
         ]
-        lattice = _fit_level(log, _Fit(points, seen), settings=settings, most=most)
-        field += _expand(lattice, level)
+        lattice = _fit_level(log, Approximation(points, seen), settings=settings, most=most)
+        field += expanded(lattice, level)
     return field
 
 
@@ -144,90 +144,20 @@ def _level_matrices(
     """For each level and axis the (voxel, control point) weights of a uniform cubic B-spline."""
     spans = settings.control_points - SPLINE_ORDER
     return [
-        [torch.as_tensor(_spline_weights(size, spans * 2**level), device=device) for size in shape]
+        [torch.as_tensor(spline_weights(size, spans * 2**level), device=device) for size in shape]
         for level in range(len(settings.iterations))
     ]
 
 
-def _spline_weights(size: int, spans: int) -> NDArray[np.float32]:
-    """The first voxel is where the first span begins, the last where the last one ends."""
-    knots = np.arange(-SPLINE_ORDER, spans + SPLINE_ORDER + 1.0)
-    positions = np.linspace(0.0, spans, size)
-    weights: NDArray[np.float32] = (
-        BSpline.design_matrix(positions, knots, SPLINE_ORDER).toarray().astype(np.float32)
-    )
-    return weights
-
-
-@dataclass(frozen=True)
-class _Points:
-    """The included voxels, and the smallest box around them.
-
-    Args:
-        box: one slice per axis.
-        inside: the included voxels of the box.
-        where: their flat indices in it.
-    """
-
-    box: tuple[slice, ...]
-    inside: Tensor
-    where: Tensor
-
-    @classmethod
-    def of(cls, included: Tensor) -> "_Points":
-        box = []
-        for axis in range(3):
-            others = tuple(other for other in range(3) if other != axis)
-            taken = included.any(dim=others).nonzero()
-            box.append(slice(int(taken[0]), int(taken[-1]) + 1))
-        inside = included[tuple(box)].contiguous()
-        return cls(tuple(box), inside, inside.flatten().nonzero()[:, 0])
-
-
-class _Fit:
-    """Multilevel B-spline approximation at one level: the weights do not change, the data do.
-
-    Args:
-        points: of the data.
-        matrices: one per axis, (voxel of the box, control point).
-    """
-
-    def __init__(self, points: _Points, matrices: list[Tensor]) -> None:
-        self.points, self.matrices = points, matrices
-        squared = [matrix**2 for matrix in matrices]
-        self.cubed = [m**3 / s.sum(1, keepdim=True) for m, s in zip(matrices, squared, strict=True)]
-        self.omega = _reduce(points.inside.float(), squared)
-        self.data = torch.zeros(points.inside.shape, device=points.inside.device)
-
-    def lattice(self, values: Tensor) -> Tensor:
-        """Control points for a value at each point; 0 where none is near."""
-        self.data.view(-1).index_copy_(0, self.points.where, values)
-        return torch.where(self.omega > 0, _reduce(self.data, self.cubed) / self.omega, 0.0)
-
-    def values(self, lattice: Tensor) -> Tensor:
-        """The spline at each point."""
-        return _expand(lattice, self.matrices).view(-1).index_select(0, self.points.where)
-
-
-def _reduce(volume: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Sum over the voxels: (x, y, z) with (x, a), (y, b), (z, c) to (a, b, c)."""
-    along_x, along_y, along_z = matrices
-    lattice: Tensor = torch.tensordot(along_x.T, along_y.T @ (volume @ along_z), dims=1)
-    return lattice
-
-
-def _expand(lattice: Tensor, matrices: Sequence[Tensor]) -> Tensor:
-    """Sum over the control points: (a, b, c) with (x, a), (y, b), (z, c) to (x, y, z)."""
-    along_x, along_y, along_z = matrices
-    volume: Tensor = (along_y @ torch.tensordot(along_x, lattice, dims=1)) @ along_z.T
-    return volume
-
-
-def _fit_level(log: Tensor, fit: _Fit, *, settings: N4Settings, most: int) -> Tensor:
+def _fit_level(log: Tensor, fit: Approximation, *, settings: N4Settings, most: int) -> Tensor:
     """The control points that a level adds; takes its field from the log intensities, in place."""
     total = torch.zeros_like(fit.omega)
     for _ in range(most):
-        lattice = fit.lattice(_residual(log, settings))
+        lattice = fit.lattice(
+            blur_residual(
+                log, bins=settings.bins, fwhm=settings.fwhm, wiener_noise=settings.wiener_noise
+            )
+        )
         total += lattice
         change = fit.values(lattice)
         log -= change
@@ -242,50 +172,3 @@ def _variation(change: Tensor) -> float:
     count, total = len(ratio), float(ratio.sum())
     variance = (float(ratio @ ratio) - total**2 / count) / (count - 1)
     return float(np.sqrt(max(variance, 0.0))) / (1.0 + total / count)
-
-
-def _residual(log: Tensor, settings: N4Settings) -> Tensor:
-    """Log intensities less what they are once the histogram is sharpened."""
-    low, high = (float(end) for end in log.aminmax())
-    width = (high - low) / (settings.bins - 1)
-    codes = (settings.bins - 1) * _SUBBINS
-    code = ((log - low) * (_SUBBINS / width)).int().clamp_(max=codes - 1)
-    counts = torch.bincount(code, minlength=codes).cpu().numpy()
-    centres = (np.arange(codes) + 0.5) / _SUBBINS
-    expected = _expected(_histogram(counts), low=low, width=width, settings=settings)
-    table = low + centres * width - np.interp(centres, np.arange(settings.bins), expected)
-    return torch.as_tensor(table, dtype=log.dtype, device=log.device).index_select(0, code)
-
-
-def _histogram(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Triangular Parzen windows: a voxel counts in both bins it lies between."""
-    parts = counts.reshape(-1, _SUBBINS)
-    upper = parts @ ((np.arange(_SUBBINS) + 0.5) / _SUBBINS)
-    lower = parts.sum(axis=1) - upper
-    histogram: NDArray[np.float64] = np.append(lower, 0.0) + np.append(0.0, upper)
-    return histogram
-
-
-def _expected(
-    histogram: NDArray[np.float64], *, low: float, width: float, settings: N4Settings
-) -> NDArray[np.float64]:
-    """Expected true log intensity for an observed one, at each bin.
-
-    The histogram is deconvolved by the field's distribution, a Gaussian, with a Wiener filter.
-    """
-    bins = settings.bins
-    size = 2 ** (int(np.ceil(np.log2(bins))) + 1)
-    offset = (size - bins) // 2
-    padded = np.zeros(size)
-    padded[offset : offset + bins] = histogram
-    distance = np.minimum(np.arange(size), size - np.arange(size))
-    fwhm = settings.fwhm / width
-    gauss = np.exp(-4 * np.log(2) * (distance / fwhm) ** 2) * 2 * np.sqrt(np.log(2) / np.pi) / fwhm
-    blur = np.fft.rfft(gauss)
-    wiener = (blur.conj() / (blur.conj() * blur + settings.wiener_noise)).real
-    sharp = np.fft.irfft(np.fft.rfft(padded) * wiener, size).clip(min=0.0)
-    level = low + (np.arange(size) - offset) * width
-    above, below = (np.fft.irfft(np.fft.rfft(part) * blur, size) for part in (level * sharp, sharp))
-    known = below > 1e-12 * below.max()  # elsewhere both are rounding errors
-    expected: NDArray[np.float64] = np.divide(above, below, out=level, where=known)
-    return expected[offset : offset + bins]

@@ -1,4 +1,4 @@
-"""ITK's own N4, the reference for :mod:`monai_transfer.imaging.n4`, and ITK's Otsu threshold."""
+"""ITK's own N4: the reference for :mod:`monai_transfer.imaging.n4`."""
 
 from typing import Any
 
@@ -39,34 +39,6 @@ def itk_log_bias_field(voxels: Voxels, included: Mask, *, settings: N4Settings) 
     n4.Update()
     field = n4.ReconstructBiasField(n4.GetLogBiasFieldControlPointLattice())
     return np.ascontiguousarray(itk.array_from_image(field).T)
-
-
-def otsu_mask(voxels: Voxels) -> Mask:
-    """Head or brain against air: the voxels above Otsu's threshold.
-
-    Args:
-        voxels: (x, y, z) finite intensities.
-
-    Returns:
-        The mask, with its holes: dark fluid and bone are left out.
-
-    Source:
-        Otsu 1979, doi:10.1109/TSMC.1979.4310076, with the 200 bins of the N4 examples of ITK.
-
-    Example:
-        >>> head = np.zeros((4, 4, 4), np.float32)
-        >>> head[1:3, 1:3, 1:3] = 100
-        >>> int(otsu_mask(head).sum())
-        8
-    """
-    import itk
-
-    otsu = itk.OtsuThresholdImageFilter[itk.Image[itk.F, 3], itk.Image[itk.UC, 3]].New()
-    otsu.SetInput(_itk_image(voxels, np.float32))
-    otsu.SetNumberOfHistogramBins(200)
-    otsu.Update()
-    mask: Mask = voxels > otsu.GetThreshold()
-    return mask
 
 
 def _itk_image(voxels: NDArray[Any], kind: type[np.generic]) -> Any:

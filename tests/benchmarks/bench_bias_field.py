@@ -99,7 +99,7 @@ def speed(options: argparse.Namespace) -> None:
     if options.whole:
         routes["SimpleITK, all voxels"] = lambda: simpleitk(image, mask, (1, 1, 1))
     ours(N4Settings(iterations=(1,)))()  # what is loaded on first use
-    table = Table("", "CPU s", "times the first", "r", "rms of log difference")
+    table = Table("", "CPU s", "times the first", "r", "SD of log difference")
     reference, unit = np.empty(0), 0.0
     for name, route in routes.items():
         start = time.process_time()

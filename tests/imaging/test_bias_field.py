@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from monai_transfer.errors import InputError
-from monai_transfer.imaging.bias_field import estimate_bias_field
+from monai_transfer.imaging.bias_field import estimate_bias_field, otsu_mask
 from monai_transfer.imaging.n4 import N4Settings
-from monai_transfer.imaging.n4_itk import otsu_mask
 from monai_transfer.simulation import subject as simulation
 
 THICK = (1.0, 1.2, 3.0)
@@ -139,12 +138,21 @@ def test_a_gpu_gives_what_the_cpu_gives():
     np.testing.assert_allclose(found.cpu().log(), log_field(Head.image), atol=1e-3)
 
 
-def test_without_a_mask_otsus_is_taken():
-    bright = Head.image > 20
-    assert (otsu_mask(Head.image) == bright).mean() > 0.99
-    np.testing.assert_array_equal(
-        log_field(Head.image, None), log_field(Head.image, otsu_mask(Head.image))
-    )
+def itk_otsu(image: np.ndarray) -> np.ndarray:
+    import itk
+
+    otsu = itk.OtsuThresholdImageFilter[itk.Image[itk.F, 3], itk.Image[itk.UC, 3]].New()
+    otsu.SetInput(itk.image_from_array(image))
+    otsu.SetNumberOfHistogramBins(200)
+    otsu.Update()
+    return image > otsu.GetThreshold()
+
+
+def test_without_a_mask_otsus_is_taken_as_itk_finds_it():
+    mask = otsu_mask(torch.tensor(Head.image)).numpy()
+    np.testing.assert_array_equal(mask, itk_otsu(Head.image))
+    assert (mask == (Head.image > 20)).mean() > 0.99
+    np.testing.assert_array_equal(log_field(Head.image, None), log_field(Head.image, mask))
 
 
 def test_less_of_a_true_bias_is_left():
@@ -192,6 +200,8 @@ def test_on_a_real_raw_flair_the_grid_costs_little(real):
         ({"mask": Head.x**2 + Head.y**2 + Head.z**2 < 0.05}, "hold 200 voxels or more .* got 1"),
         ({"spacing_mm": (1, 1, 0)}, r"three lengths above 0 mm, got \(1, 1, 0\)"),
         ({"spacing_mm": (1, 1)}, "three lengths"),
+        ({"mask": None, "voxels": np.ones_like(Head.image)}, "hold a voxel above 0"),
+        ({"mask": None, "voxels": np.full_like(Head.image, np.nan)}, "hold a finite voxel"),
         ({"backend": "ants"}, "backend must be one of itk, torch, got ants"),
     ],
 )
