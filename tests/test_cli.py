@@ -21,6 +21,7 @@ VERBS = (
     ["bundles"],
     ["tune"],
     ["submit"],
+    ["brain"],
 )
 
 

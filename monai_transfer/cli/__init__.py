@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from monai_transfer import __version__
+from monai_transfer.cli.brain import brain
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
 from monai_transfer.errors import InputError
@@ -47,6 +48,7 @@ manifest = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(manifest, name="manifest")
 app.command(cls=ManyValues)(tune)
 app.command()(submit)
+app.command()(brain)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position

@@ -50,6 +50,7 @@ _AIR: tuple[tuple[_Triple, _Triple], ...] = (
 )
 _ORIGIN_MM, _END_MM, _STEP_MM = (-130.0, -170.0, -190.0), (130.0, 150.0, 130.0), 2.0
 _FORAMEN_MM = (0.0, -45.0, -66.0)
+_CLOSING_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ def _brain_distance() -> Array:
     ]
     lattice: npt.NDArray[np.float64] = np.stack(np.meshgrid(*axes, indexing="ij"))
     brain = sample(template.brain, lattice, origin_mm=template.origin_mm, step_mm=1.0) > 0.5
-    near = ndimage.distance_transform_edt(~brain, sampling=_STEP_MM) <= 10.0
-    closed = ndimage.distance_transform_edt(near, sampling=_STEP_MM) > 10.0
+    near = ndimage.distance_transform_edt(~brain, sampling=_STEP_MM) <= _CLOSING_MM
+    closed = ndimage.distance_transform_edt(near, sampling=_STEP_MM) > _CLOSING_MM
     closed |= brain
     outside = ndimage.distance_transform_edt(~closed, sampling=_STEP_MM)
     inside = ndimage.distance_transform_edt(closed, sampling=_STEP_MM)

@@ -5,7 +5,7 @@ sliced and made noisy far beyond what scanners do, so that a network which finds
 of them finds it in a scan it has never seen.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -31,6 +31,23 @@ LABELS: Mapping[str, str] = MappingProxyType(
     | {name: of for name, of in COMPARTMENTS.items() if name != "air"}
 )
 """What a voxel of a head can be → its tissue; a label is the position in this table."""
+
+# What the values around the brain are is ours: told by where they lie in two of the maps.
+_REAL_VALUES: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "wm": (2, 41, 7, 46, 16, 28, 60, 77, 85, 251, 252, 253, 254, 255),
+        "gm": (3, 42, 8, 47, 10, 11, 12, 13, 17, 18, 25, 26, 49, 50, 51, 52, 53, 54, 57, 58)
+        + (136, 137, 163, 164),
+        "csf": (4, 5, 14, 15, 24, 43, 44, 72),
+        "vein": (30, 62, 514),
+        "bone": (515,),
+        "marrow": (516,),
+        "fat": (507,),
+        "skin": (511,),
+        "eye": (506,),
+    }
+)
+_CEREBELLUM = (7, 8, 46, 47)
 
 _HEAD_GRID = Grid((112, 128, 128), 2.0, (-111.0, -148.0, -152.0))
 _FINE_MM, _COARSE_MM = 2.0, 3.0
@@ -163,9 +180,11 @@ def _contrast(rng: np.random.Generator) -> Array:
         return levels
     sequence = _draw_sequence(rng)
     field_tesla = float(rng.choice((1.5, 3.0)))
-    see: Callable[[str], float] = lambda name: abs(
-        scanner.signal(tissue(name, field_tesla).drawn(rng), sequence, field_tesla=field_tesla)
-    )
+
+    def see(name: str) -> float:
+        own = tissue(name, field_tesla).drawn(rng)
+        return abs(scanner.signal(own, sequence, field_tesla=field_tesla))
+
     levels = np.array([see(name) for name in LABELS.values()], np.float32)
     saturated = rng.uniform(0.1, 0.5) if rng.uniform() < 0.3 else 1.0
     for position, name in enumerate(LABELS.values()):
@@ -256,23 +275,22 @@ def _field_of_view(rng: np.random.Generator, shape: Shape) -> tuple[slice, slice
     return cut(shape[0], 0.12, 0.12), cut(shape[1], 0.08, 0.08), cut(shape[2], 0.35, 0.15)
 
 
-def read_label_map(
-    labels: npt.NDArray[np.integer], *, groups: Mapping[str, Sequence[int]], spacing_mm: float
-) -> HeadLabels:
+def real_head_labels(labels: npt.NDArray[np.integer], *, spacing_mm: float) -> HeadLabels:
     """A head from a label map of a real one.
 
     Args:
-        labels: (x, y, z), RAS+.
-        groups: name of ``LABELS`` → values of the map; other values are muscle, 0 is air.
+        labels: (x, y, z), RAS+, values of FreeSurfer and, around the brain, of SynthSeg's training
+            maps; others are muscle, 0 is air.
         spacing_mm: of the grid.
 
     Returns:
-        The head; the target ends below with the cerebellum's lowest slice where the map is of
-        FreeSurfer's values.
+        The head; below the cerebellum's lowest slice nothing is to be found.
     """
     names = list(LABELS)
     found = np.where(labels > 0, names.index("muscle"), 0).astype(np.uint8)
-    for name, values in groups.items():
+    for name, values in _REAL_VALUES.items():
         found[np.isin(labels, values)] = names.index(name)
     target = np.isin(found, [names.index(name) for name in ("wm", "gm", "csf", "vein")])
+    lowest = np.flatnonzero(np.isin(labels, _CEREBELLUM).any(axis=(0, 1)))[0]
+    target[:, :, :lowest] = False
     return HeadLabels(found, target, spacing_mm)

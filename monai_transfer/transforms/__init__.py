@@ -1,6 +1,6 @@
 """MONAI transforms for brain MRI, and one named preprocessing chain per paper."""
 
-from monai_transfer.transforms.brain import stripped_brain_mask
+from monai_transfer.transforms.brain import ExtractBraind
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import StandardiseBrain, StandardiseBraind, standardise
 from monai_transfer.transforms.labels import ClassIndexd, class_indices
@@ -10,6 +10,7 @@ from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_d
 __all__ = [
     "K19_SIZE_MM",
     "ClassIndexd",
+    "ExtractBraind",
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
@@ -20,5 +21,4 @@ __all__ = [
     "k19_training",
     "randomise_domain",
     "standardise",
-    "stripped_brain_mask",
 ]

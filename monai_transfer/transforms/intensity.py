@@ -11,7 +11,7 @@ from monai.utils import convert_to_dst_type, convert_to_numpy
 
 from monai_transfer._types import Channels, Mask
 from monai_transfer.errors import InputError
-from monai_transfer.transforms.brain import stripped_brain_mask
+from monai_transfer.imaging.brain import stripped_brain_mask
 from monai_transfer.transforms.naming import subject_of
 
 CLIP_SD = 4.0
@@ -62,7 +62,7 @@ def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Cha
 class StandardiseBrain(Transform):
     """:func:`standardise` as a MONAI transform for skull-stripped images.
 
-    The mask is :func:`~monai_transfer.transforms.brain.stripped_brain_mask` of the image itself.
+    The mask is :func:`~monai_transfer.imaging.brain.stripped_brain_mask` of the image itself.
 
     Args:
         clip_sd: see :func:`standardise`.
