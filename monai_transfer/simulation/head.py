@@ -50,7 +50,7 @@ _AIR: tuple[tuple[_Triple, _Triple], ...] = (
 )
 _ORIGIN_MM, _END_MM, _STEP_MM = (-130.0, -170.0, -190.0), (130.0, 150.0, 130.0), 2.0
 _FORAMEN_MM = (0.0, -45.0, -66.0)
-_CLOSING_MM = 6.0
+_CLOSING_MM = 2.5
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class HeadShape:
 def draw_head_shape(rng: np.random.Generator) -> HeadShape:
     """A random head, in the range of adults."""
     return HeadShape(
-        fluid_mm=float(rng.uniform(0.0, 2.5)),
+        fluid_mm=float(rng.uniform(0.0, 1.5)),
         skull_mm=float(rng.uniform(4.5, 9.0)),
         diploe_fraction=float(rng.uniform(0.0, 0.6)),
         fat_mm=float(rng.uniform(1.5, 8.0)),
@@ -118,7 +118,7 @@ def head_around(
         'fat'
     """
     left = np.ones(template_mm.shape[1:], np.float32)
-    fractions = {}
+    fractions: dict[str, Array] = {}
     solids = _solids(rng, template_mm, spacing_mm=spacing_mm, shape=shape)
     brain = _inside(_distance_mm(template_mm), spacing_mm)
     left -= brain
@@ -145,7 +145,7 @@ def _solids(
     rng: np.random.Generator, at: Points, *, spacing_mm: float, shape: HeadShape
 ) -> Iterator[tuple[str, Array]]:
     """Name and signed distance (negative inside) of what fills the head; the earlier one wins."""
-    grid: tuple[int, int, int] = at.shape[1:]  # type: ignore[assignment]
+    grid: tuple[int, int, int] = at.shape[1:]
 
     def field(scale_mm: float) -> Array:
         return smooth_field(rng, grid, spacing_mm=spacing_mm, scale_mm=scale_mm)
@@ -169,17 +169,17 @@ def _solids(
     yield "bone", brain - skull
     folded = np.concatenate([np.abs(at[:1]), at[1:]])
     for centre, axes in _AIR:
-        scaled = tuple(shape.air_scale * a for a in axes)
-        walls = _ellipsoid(folded, centre, scaled)  # type: ignore[arg-type]
-        yield "air", walls + 2.0 * np.abs(field(8.0))
+        a, b, c = (shape.air_scale * axis for axis in axes)
+        walls = _ellipsoid(folded, centre, (a, b, c))
+        yield "air", walls + np.float32(2.0) * np.abs(field(8.0))
         yield "bone", walls - 1.5
     yield "eye", _ellipsoid(folded, *_EYE)
     yield "fat", _ellipsoid(folded, *_ORBIT)
-    yield "marrow", axis_mm - 20.0 + 4.0 * field(10.0)
-    yield "bone", axis_mm - 22.0 + 4.0 * field(10.0)
+    yield "marrow", axis_mm - np.float32(20.0) + np.float32(4.0) * field(10.0)
+    yield "bone", axis_mm - np.float32(22.0) + np.float32(4.0) * field(10.0)
     yield "fat", -surface - np.float32(shape.skin_mm) - scalp
-    yield "bone", 6.0 * (1.2 - field(9.0))
-    yield "fat", 6.0 * (0.7 - field(9.0))
+    yield "bone", np.float32(6.0) * (np.float32(1.2) - field(9.0))
+    yield "fat", np.float32(6.0) * (np.float32(0.7) - field(9.0))
     yield "muscle", surface
 
 

@@ -36,8 +36,10 @@ LABELS: Mapping[str, str] = MappingProxyType(
 _REAL_VALUES: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "wm": (2, 41, 7, 46, 16, 28, 60, 77, 85, 251, 252, 253, 254, 255),
-        "gm": (3, 42, 8, 47, 10, 11, 12, 13, 17, 18, 25, 26, 49, 50, 51, 52, 53, 54, 57, 58)
-        + (136, 137, 163, 164),
+        "gm": (
+            *(3, 8, 10, 11, 12, 13, 17, 18, 25, 26, 136, 137),
+            *(42, 47, 49, 50, 51, 52, 53, 54, 57, 58, 163, 164),
+        ),
         "csf": (4, 5, 14, 15, 24, 43, 44, 72),
         "vein": (30, 62, 514),
         "bone": (515,),
@@ -147,7 +149,8 @@ def _posed(rng: np.random.Generator, head: HeadLabels, shape: Shape) -> HeadLabe
     matrix = np.eye(3)
     for angle, (i, j) in ((pitch, (1, 2)), (roll, (0, 2)), (yaw, (0, 1))):
         turn = np.eye(3)
-        turn[[i, j, i, j], [i, j, j, i]] = np.cos(angle), np.cos(angle), -np.sin(angle), np.sin(angle)
+        turn[[i, j], [i, j]] = np.cos(angle)
+        turn[[i, j], [j, i]] = -np.sin(angle), np.sin(angle)
         matrix = matrix @ turn
     matrix = matrix @ np.diag(np.exp(rng.normal(0.0, 0.06, 3)))
     matrix[0] *= rng.choice((-1.0, 1.0))
@@ -156,9 +159,9 @@ def _posed(rng: np.random.Generator, head: HeadLabels, shape: Shape) -> HeadLabe
     shift = rng.normal(0.0, 10.0, 3) + np.array([0.0, 0.0, rng.uniform(-25.0, 5.0)])
     at = np.tensordot(matrix.astype(np.float32), points, axes=1)
     at += column(head.centre_mm + shift, 4).astype(np.float32)
-    for component in at:
+    for axis in range(3):
         for scale_mm, sigma_mm in ((40.0, 3.0), (18.0, 1.2)):
-            component += np.float32(sigma_mm) * smooth_field(
+            at[axis] += np.float32(sigma_mm) * smooth_field(
                 rng, shape, spacing_mm=_FINE_MM, scale_mm=scale_mm
             )
     index = np.rint(at / np.float32(head.spacing_mm)).astype(np.int32)
@@ -225,8 +228,7 @@ def _textured(rng: np.random.Generator, image: Array) -> Array:
 def _defaced(rng: np.random.Generator, image: Array, target: npt.NDArray[np.bool_]) -> Array:
     """Nothing in front of and below an oblique plane that leaves the brain."""
     normal = np.array([0.0, 1.0, -rng.uniform(0.3, 2.0)])
-    axes = (np.arange(n, dtype=np.float32) * w for n, w in zip(image.shape, normal, strict=True))
-    along = sum(np.meshgrid(*axes, indexing="ij", sparse=True))
+    along = np.tensordot(normal, np.indices(image.shape, np.float32), axes=1)
     limit = along[target].max() + rng.uniform(0.0, 10.0) if target.any() else np.inf
     return np.where(along > limit, np.float32(0.0), image)
 
@@ -258,7 +260,8 @@ def _averaging(fine: Shape, coarse: Shape) -> tuple[Array, Array, Array]:
         low, high = edges[:-1, None], edges[1:, None]
         cells = np.arange(count)
         overlap = np.clip(np.minimum(high, cells + 1) - np.maximum(low, cells), 0.0, None)
-        return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+        weights: Array = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+        return weights
 
     x, y, z = (along(a, b) for a, b in zip(fine, coarse, strict=True))
     return x, y, z

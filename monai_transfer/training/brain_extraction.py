@@ -1,6 +1,6 @@
 """Train the network of the built-in brain extraction, on simulated whole heads.
 
-    python -m monai_transfer.training.brain_extraction OUTPUT [--label-maps FOLDER] [--steps 2400]
+    python -m monai_transfer.training.brain_extraction OUTPUT [--label-maps FOLDER] [--steps 1500]
 
 It sees no scan: heads come from the simulation and, where they are given, from label maps of real
 ones. ``imaging/brain/unet.json`` says how the shipped weights were made.
@@ -72,7 +72,7 @@ def train_brain_extraction(
             logits = network(_batch(normalised(image)))
         loss = _loss(logits.float(), _batch(target))
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -112,11 +112,12 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="weights, ending in .pt")
     parser.add_argument("--label-maps", type=Path, help="folder of *_dseg.nii.gz of whole heads")
     parser.add_argument("--heads", type=int, default=24, help="simulated heads")
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     console, start = Console(), time.process_time()
-    heads = [draw_head_labels(np.random.default_rng([options.seed, i])) for i in range(options.heads)]
+    seeds = ([options.seed, index] for index in range(options.heads))
+    heads = [draw_head_labels(np.random.default_rng(seed)) for seed in seeds]
     real = read_label_maps(options.label_maps) if options.label_maps else []
     heads += real * max(1, options.heads // max(1, 2 * len(real)))  # a third of the pictures
     losses: list[float] = []

@@ -22,7 +22,8 @@ class ExtractBraind(MapTransform):
         keys: of (c, x, y, z) MetaTensors.
         mask_key: where the mask goes, (1, x, y, z) uint8 with the image's affine; of several
             images the mask is what is brain in all of them.
-        method: name, command or callable (see :func:`~monai_transfer.imaging.brain.brain_extraction`).
+        method: name, command (see :func:`~monai_transfer.imaging.brain.brain_extraction`), or
+            any callable of that kind.
         channel: modality that is looked at.
 
     Raises:

@@ -4,8 +4,8 @@
 
 Methods that are not installed are left out: deepbet and brainextractor (PyPI), HD-BET, SynthStrip.
 The masks of the open MS scans were made by their authors on the FLAIR image and reach T1w and T2w
-through the authors' own transforms; fepegar's is GIF's labels of brain and fluid, from the T1. The last
-rows are simulated heads that no training has seen, one sequence each.
+through the authors' own transforms; fepegar's is GIF's labels of brain and fluid, from the T1. The
+last rows are simulated heads that no training has seen, one picture each.
 """
 
 import argparse
@@ -59,7 +59,8 @@ def real_cases(real: Path) -> Iterator[Case]:
             image = read_image(folder / f"{prefix}_{name}.nii.gz")
             pair = pairs[f"{prefix}: fixed FLAIR, moving {name}"]
             to_moving = LPS @ np.array(pair["matrix_lps_fixed_to_moving"]) @ LPS
-            yield f"{subject} {session} {name}", image, on_grid(mask, image, np.linalg.inv(to_moving))
+            moved = on_grid(mask, image, np.linalg.inv(to_moving))
+            yield f"{subject} {session} {name}", image, moved
     folder = real / "fepegar/sub-fepegar/anat"
     labels = read_image(folder / "sub-fepegar_space-T1w_desc-gif_dseg.nii.gz")
     inside = labels.with_voxels(labels.voxels >= 4)  # 4 is fluid outside the ventricles
@@ -77,7 +78,7 @@ def simulated_cases(count: int = 8) -> Iterator[Case]:
 
 def deepbet(image: Image) -> np.ndarray:
     """Fisch et al., arXiv:2308.07003; T1 only."""
-    import deepbet  # noqa: PLC0415
+    import deepbet
 
     stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
     model = deepbet.BrainExtraction(no_gpu=True)
@@ -87,7 +88,7 @@ def deepbet(image: Image) -> np.ndarray:
 
 def brainextractor(image: Image) -> np.ndarray:
     """FSL's BET, Smith, Hum Brain Mapp 2002;17:143, in Python."""
-    from brainextractor import BrainExtractor  # noqa: PLC0415
+    from brainextractor import BrainExtractor
 
     stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
     extractor = BrainExtractor(stored)
@@ -97,14 +98,13 @@ def brainextractor(image: Image) -> np.ndarray:
 
 def methods() -> dict[str, Callable[[Image], np.ndarray]]:
     """What there is on this machine, the built-in first."""
-    found: dict[str, Callable[[Image], np.ndarray]] = {}
-    for name, method in METHODS.items():
-        if not isinstance(method, ExternalExtraction) or shutil.which(method.program):
-            found[name] = method
-    for other in (deepbet, brainextractor):
-        if importlib.util.find_spec(other.__name__):
-            found[other.__name__] = other
-    return found
+    own = {
+        name: method
+        for name, method in METHODS.items()
+        if not isinstance(method, ExternalExtraction) or shutil.which(method.program)
+    }
+    others = (deepbet, brainextractor)
+    return own | {o.__name__: o for o in others if importlib.util.find_spec(o.__name__)}
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:

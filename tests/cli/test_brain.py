@@ -27,14 +27,11 @@ def head(folder: Path) -> Path:
 
 def test_the_mask_lies_on_the_image_and_its_volume_is_told(tmp_path: Path):
 
-
     stripper = tmp_path / "stripper.py"
     stripper.write_text(STRIPPER.format(python=sys.executable))
     stripper.chmod(0o755)
     output = tmp_path / "new" / "mask.nii.gz"
-    result = brain(
-        head(tmp_path), "--output", output, "--method", f"{stripper} {{image}} {{mask}}"
-    )
+    result = brain(head(tmp_path), "--output", output, "--method", f"{stripper} {{image}} {{mask}}")
     assert result.exit_code == 0, result.output
     assert "1.00 L of brain" in result.output  # 5³ voxels of 8 mL
     mask = read_image(output)

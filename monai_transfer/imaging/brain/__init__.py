@@ -4,13 +4,13 @@ Brain means what lies within the inner skull: brain, the fluid in and around it,
 veins between; below, it ends with the cerebellum, about at the foramen magnum.
 """
 
+from monai_transfer.imaging.brain.external import HD_BET, SYNTHSTRIP, ExternalExtraction
 from monai_transfer.imaging.brain.extraction import (
     METHODS,
     BrainExtraction,
     GivenMask,
     brain_extraction,
 )
-from monai_transfer.imaging.brain.external import HD_BET, SYNTHSTRIP, ExternalExtraction
 from monai_transfer.imaging.brain.stripped import stripped_brain_mask
 from monai_transfer.imaging.brain.unet import unet_brain_mask
 

@@ -24,7 +24,7 @@ def normalised(image: Volume) -> Volume:
 def to_working_grid(image: Image) -> Volume:
     """The voxels along the axes nearest to R, A and S, at 3 mm, scaled for the network.
 
-    The axes stay those of the image, so that thick slices stay slices; the grids share their middle.
+    The axes stay those of the image, so that thick slices stay slices; both grids have one middle.
 
     Args:
         image: of any orientation and spacing.
@@ -79,7 +79,9 @@ def interpolation(count: int, spacing_mm: float) -> Weights:
 
 def _centres(count: int, spacing_mm: float, of: int, of_mm: float) -> NDArray[np.float64]:
     """Centres of `count` voxels in indices of a row of `of` voxels with the same middle."""
-    return (np.arange(count) - 0.5 * (count - 1)) * (spacing_mm / of_mm) + 0.5 * (of - 1)
+    from_middle_mm = spacing_mm * (np.arange(count, dtype=np.float64) - 0.5 * (count - 1))
+    at: NDArray[np.float64] = from_middle_mm / of_mm + 0.5 * (of - 1)
+    return at
 
 
 def _linear(at: NDArray[np.float64], count: int) -> Weights:

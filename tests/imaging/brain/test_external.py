@@ -13,7 +13,6 @@ from monai_transfer.imaging.brain import HD_BET, SYNTHSTRIP, ExternalExtraction
 HEAD = Image(np.arange(24.0, dtype=np.float32).reshape(2, 3, 4), np.diag([2.0, 2.0, 5.0, 1.0]))
 
 
-
 def program(folder: Path, name: str, body: str) -> None:
     """Put a Python program on the PATH under a name."""
     path = folder / name
@@ -55,8 +54,8 @@ def test_a_program_that_is_absent_is_named_with_where_to_get_it(method, monkeypa
         ("import sys; print('no licence', file=sys.stderr); sys.exit(3)", "got status 3: no lic"),
         ("", "must write mask.nii.gz, got no such file"),
         (
-            "import nibabel as nib, numpy as np, sys\n"
-            "nib.save(nib.Nifti1Image(np.ones((2, 3, 5), 'u1'), np.eye(4)), sys.argv[2])",
+            """import nibabel as nib, numpy as np, sys
+nib.save(nib.Nifti1Image(np.ones((2, 3, 5), 'u1'), np.eye(4)), sys.argv[2])""",
             r"have the image's shape \(2, 3, 4\), got \(2, 3, 5\)",
         ),
     ],
