@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from monai_transfer import __version__
 from monai_transfer.cli.bias import bias
+from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.simulation import simulate
@@ -57,6 +58,7 @@ app.command(cls=ManyValues)(tune)
 app.command()(submit)
 app.command()(bias)
 app.command()(register)
+app.command()(brain)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position
