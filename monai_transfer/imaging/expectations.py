@@ -1,10 +1,14 @@
 """Whether an image is what a recipe's preparation makes: noticed before a model guesses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from nibabel.affines import voxel_sizes
 
 from monai_transfer._types import Affine, Mask, RawChannels
 from monai_transfer.imaging.mni152 import CENTRE_MM
+from monai_transfer.imaging.modality_order import exchanged_modalities
+from monai_transfer.imaging.nyul import StandardScale, landmarks
 from monai_transfer.imaging.recipe import Preparation, Recipe
 
 _STEP = 2  # of the voxels looked at, along each axis
@@ -16,16 +20,24 @@ _FARTHEST_MM = 30.0
 _LARGEST_TURN = 1.0  # degrees
 
 
-def check_prepared(image: RawChannels, affine: Affine, *, recipe: Recipe) -> list[str]:
+def check_prepared(
+    image: RawChannels,
+    affine: Affine,
+    *,
+    recipe: Recipe,
+    scale: StandardScale | None = None,
+    modalities: Sequence[str] = (),
+) -> list[str]:
     """What shows that an image was not prepared as a recipe says; empty if nothing does.
 
-    Orientation is not among it: every order of storage is turned to RAS+ when loaded. Which
-    modality is which is told by :mod:`monai_transfer.data.swaps`, for a whole cohort.
+    Orientation is not among it: every order of storage is turned to RAS+ when loaded.
 
     Args:
         image: channels of one subject, as stored; every second voxel along each axis is looked at.
         affine: voxel index → world mm, RAS+.
         recipe: with the preparation.
+        scale: Nyúl's, of the source's cohort, which tells modalities apart; ``None``: they are not.
+        modalities: name of each channel, with a scale.
 
     Returns:
         A clause for each fault, with the value.
@@ -49,6 +61,9 @@ def check_prepared(image: RawChannels, affine: Affine, *, recipe: Recipe) -> lis
         faults += _extraction(seen, inside, affine)
     if wanted.space == "mni152":
         faults += _space(inside, affine, wanted)
+    if scale is not None and wanted.brain_extraction and inside.any():
+        own = landmarks(seen, inside)
+        faults += exchanged_modalities(own, scale=scale, modalities=modalities)
     return faults
 
 

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_transfer._files import written_aside
-from monai_transfer._types import Channels, Mask
+from monai_transfer._types import Channels, Mask, RawChannels
 from monai_transfer.errors import InputError, choice
 from monai_transfer.imaging.intensity import DARKEST, brain_voxels, percentiles
 
 PERCENTS = (1.0, *(float(decile) for decile in range(10, 91, 10)), 99.0)
 """Percentiles of the brain that are landmarks: the deciles, and the ends."""
 
-RANGE = (1.0, 100.0)
-"""What the first and the last landmark of the standard scale are."""
+RANGE = (30.0, 130.0)
+"""What the first and the last landmark of the standard scale are.
+
+There is room below the first for what is darker, above 0, which is the background.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def write_standard_scale(scale: StandardScale, path: str | os.PathLike[str]) -> 
         aside.write_text(scale.to_json(), encoding="utf-8")
 
 
-def landmarks(image: Channels, mask: Mask) -> NDArray[np.float64]:
+def landmarks(image: RawChannels, mask: Mask) -> NDArray[np.float64]:
     """The landmarks of one subject, (channel, :data:`PERCENTS`): all that learning needs of it.
 
     Args:
@@ -132,7 +135,7 @@ def learn_standard_scale(
     Example:
         >>> one = np.array([[float(value) for value in range(11)]])
         >>> learn_standard_scale([one, 7 * one + 2], ["t1"]).landmarks["t1"][:3]
-        (1.0, 10.9, 20.8)
+        (30.0, 40.0, 50.0)
     """
     every = np.stack(list(cohort) or [np.empty((0, len(PERCENTS)))])  # (subject, channel, landmark)
     if not every.shape[1]:
@@ -155,7 +158,9 @@ def to_standard_scale(
     """Map each channel piecewise linearly, its landmarks to the standard ones.
 
     Order is kept: of two voxels the brighter is never mapped to less. Beyond the ends the outer
-    segments go on. Standardising what is standardised changes nothing but rounding.
+    segments go on. Standardising what is standardised changes nothing but rounding. Lesions are
+    counted with the brain: 50 mL of them, in a FLAIR, darken the brightest tissue and themselves by
+    a third of the contrast between grey and white matter, 20 mL by a sixth.
 
     Args:
         image: channels of one subject, any scale.
@@ -175,11 +180,15 @@ def to_standard_scale(
         Nyúl 2000, section II. Equal landmarks of an image (few grey values) are merged: ours.
 
     Example:
-        >>> image = np.arange(11.0).reshape(1, 11, 1, 1)
-        >>> scale = learn_standard_scale([landmarks(image, image[0] >= 0)], ["t1"])
-        >>> mapped = to_standard_scale(9 * image, image[0] > 2, scale=scale, modalities=["t1"])
-        >>> mapped.ravel().round(1).tolist()[:5]
-        [0.0, 0.0, 0.0, 0.0, 14.5]
+        >>> image = np.arange(1, 12.0).reshape(1, 11, 1, 1)
+        >>> mask = image[0] > 0
+        >>> scale = learn_standard_scale([landmarks(image, mask)], ["t1"])
+        >>> here, there = (
+        ...     to_standard_scale(one, mask, scale=scale, modalities=["t1"])
+        ...     for one in (image, 9 * image + 4)
+        ... )
+        >>> bool(np.allclose(here, there, atol=1e-4))
+        True
     """
     inside = brain_voxels(mask)
     mapped = np.zeros(image.shape, dtype=np.float32)

@@ -16,7 +16,7 @@ G17 = Recipe(
         reference="flair", registration="affine", brain_extraction=True, bias_field=True
     ),
     loading=Loading(
-        Scaling("percentiles", (0.1, 99.9), over="brain"),
+        Scaling("percentiles", (1.0, 99.5), over="brain"),
         crop_to_brain=True,
         margin=(16, 16, 0),
     ),
@@ -25,8 +25,9 @@ G17 = Recipe(
 
 As published: T1 linearly registered to FLAIR, brain extraction, bias field correction, intensities
 in [0, 1]. Ours: the kind of linear map (affine: scanners' gradients differ by up to 2 %); how
-[0, 1] is reached, by percentiles of the brain, because one voxel of a vessel would set a plain
-maximum; the box of the brain with half of a 32×32 patch around it.
+[0, 1] is reached, by percentiles of the brain, because one voxel of a vessel, or of the rim, would
+set a plain minimum and maximum, and above the 99.5th only lesions and vessels are left; the box of
+the brain with half of a 32×32 patch around it.
 """
 
 K19_SIZE_MM = (240, 192, 192)

@@ -6,8 +6,9 @@ inference, and it is stored with a bundle, so that new scans are treated as the 
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeAlias, get_args
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from monai_transfer.errors import InputError, choice
 
@@ -41,10 +42,6 @@ class Preparation:
     spacing_mm: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
-        _one_of("registration", self.registration, (None, *get_args(Registration)))
-        _one_of("space", self.space, get_args(Space))
-        for what in ("brain_extraction", "bias_field", "nyul"):
-            _one_of(what, getattr(self, what), (False, True))
         if (self.reference is None) != (self.registration is None):
             rule = "be given with a reference, and only then"
             raise InputError("recipe", "registration", rule, got=self.registration)
@@ -70,8 +67,6 @@ class Scaling:
     over: Over = "brain"
 
     def __post_init__(self) -> None:
-        _one_of("method", self.method, get_args(Method))
-        _one_of("over", self.over, get_args(Over))
         if self.method == "standardise":
             if self.percents is not None or self.over != "brain":
                 rule = "be of the brain, without percentiles, for standardise"
@@ -104,8 +99,6 @@ class Loading:
     dropped_slices: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        for what in ("template_grid", "crop_to_brain"):
-            _one_of(what, getattr(self, what), (False, True))
         if self.template_grid and (self.crop_to_brain or self.spacing_mm is not None):
             rule = "go without crop_to_brain and spacing_mm"
             raise InputError("recipe", "template_grid", rule, got=self)
@@ -166,29 +159,48 @@ class Recipe:
             built: Recipe = _built(cls, record)
             return built
         except InputError as fault:
-            raise InputError(where, fault.what, fault.rule, got=fault.got) from fault
-        except TypeError as fault:
-            raise InputError(where, "fields", "be those of a recipe", got=fault) from fault
+            raise InputError(
+                where, fault.what, fault.rule, got=fault.got, todo=fault.todo
+            ) from fault
 
 
 def _built(kind: Any, record: Any) -> Any:
     """A dataclass from a JSON object, the ones inside it too; lists become tuples."""
     if not isinstance(record, Mapping):
         raise InputError("recipe", kind.__name__.lower(), "be a JSON object", got=record)
-    nested = {"preparation": Preparation, "loading": Loading, "scaling": Scaling}
-    known = [field.name for field in fields(kind)]
-    values = {}
-    for name, value in record.items():
-        if name not in known:
-            raise choice("recipe", "field", name, known)
-        inner = _built(nested[name], value) if name in nested else value
-        values[name] = tuple(inner) if isinstance(inner, list) else inner
+    known = {field.name: field for field in fields(kind)}
+    values = {name: _value(known, name, value) for name, value in record.items()}
+    for name, field in known.items():
+        if name not in values and field.default is MISSING:
+            raise InputError("recipe", kind.__name__.lower(), f"have the field {name}")
     return kind(**values)
 
 
-def _one_of(what: str, got: object, options: tuple[object, ...]) -> None:
-    if got not in options:
-        raise InputError("recipe", what, f"be one of {', '.join(map(str, options))}", got=got)
+def _value(known: Mapping[str, Field[Any]], name: str, value: Any) -> Any:
+    if name not in known:
+        raise choice("recipe", "field", name, known)
+    hint: Any = known[name].type
+    if is_dataclass(hint):
+        return _built(hint, value)
+    found = tuple(value) if isinstance(value, list) else value
+    if not _fits(found, hint):
+        named = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        raise InputError("recipe", name, f"be of type {named}", got=value)
+    return found
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a type: of those that the fields of a recipe have."""
+    kind, inner = get_origin(hint), get_args(hint)
+    if kind is Literal:
+        return value in inner
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in inner)
+    if isinstance(value, tuple):
+        return kind is tuple and len(value) == len(inner) and all(map(_fits, value, inner))
+    if kind is not None or isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def _above_zero(what: str, got: tuple[float, ...] | None) -> None:

@@ -1,6 +1,5 @@
 """Intensities on one scale, as MONAI transforms."""
 
-import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from monai_transfer._types import Channels
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.brain import stripped_brain_mask
 from monai_transfer.imaging.intensity import CLIP_SD, scale_percentiles, standardise
-from monai_transfer.imaging.nyul import StandardScale, read_standard_scale, to_standard_scale
+from monai_transfer.imaging.nyul import StandardScale, to_standard_scale
 from monai_transfer.imaging.recipe import Over
 from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.naming import blamed_on, subject_of
@@ -127,15 +126,12 @@ class ToStandardScale(Transform):
     """:func:`~monai_transfer.imaging.nyul.to_standard_scale` for skull-stripped images.
 
     Args:
-        scale: learned from a cohort, or its JSON file.
+        scale: learned from a cohort.
         modalities: name of each channel.
     """
 
-    def __init__(
-        self, scale: StandardScale | str | os.PathLike[str], modalities: Sequence[str]
-    ) -> None:
-        self.scale = scale if isinstance(scale, StandardScale) else read_standard_scale(scale)
-        self.modalities = list(modalities)
+    def __init__(self, scale: StandardScale, modalities: Sequence[str]) -> None:
+        self.scale, self.modalities = scale, list(modalities)
 
     def __call__(self, image: Any) -> Any:
         """Map a (c, x, y, z) array or tensor; returns the same kind, float32."""
@@ -207,11 +203,7 @@ class ToStandardScaled(_Intensityd):
     """
 
     def __init__(
-        self,
-        keys: KeysCollection,
-        scale: StandardScale | str | os.PathLike[str],
-        *,
-        modalities: Sequence[str],
+        self, keys: KeysCollection, scale: StandardScale, *, modalities: Sequence[str]
     ) -> None:
         super().__init__(keys, ToStandardScale(scale, modalities))
 

@@ -1,6 +1,7 @@
 """Refusal of images that were not prepared as the model's source was."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from monai.config import KeysCollection
@@ -9,6 +10,7 @@ from monai.utils import convert_to_numpy
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.expectations import check_prepared
+from monai_transfer.imaging.nyul import StandardScale
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.transforms.naming import subject_of
 
@@ -19,26 +21,34 @@ class CheckPreparedd(MapTransform):
     Args:
         keys: of (c, x, y, z) MetaTensors, as stored.
         recipe: that they should have been prepared by.
+        scale: see :func:`~monai_transfer.imaging.expectations.check_prepared`.
+        modalities: likewise.
 
     Raises:
         InputError: on use, naming the subject and all that is wrong with it.
     """
 
-    def __init__(self, keys: KeysCollection, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        recipe: Recipe,
+        *,
+        scale: StandardScale | None = None,
+        modalities: Sequence[str] = (),
+    ) -> None:
         super().__init__(keys)
         self.recipe = recipe
+        self.check = partial(check_prepared, recipe=recipe, scale=scale, modalities=modalities)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         """Look at every image; the data pass through."""
         for key in self.key_iterator(dict(data)):
             image = data[key]
-            affine = image.affine.numpy()
-            faults = check_prepared(convert_to_numpy(image), affine, recipe=self.recipe)
-            if faults:
+            if faults := self.check(convert_to_numpy(image), image.affine.numpy()):
                 name = self.recipe.name
                 raise InputError(
                     subject_of(data, key),
-                    f"{key}",
+                    str(key),
                     f"be prepared as for {name} ({self.recipe.paper})",
                     got="; ".join(faults),
                     todo=f"Run monai_transfer preprocess with --preset {name}.",

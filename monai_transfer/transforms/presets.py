@@ -19,7 +19,7 @@ from monai.transforms import (
 )
 
 from monai_transfer.errors import InputError
-from monai_transfer.imaging.nyul import StandardScale
+from monai_transfer.imaging.nyul import StandardScale, read_standard_scale
 from monai_transfer.imaging.papers import K19, named_recipe
 from monai_transfer.imaging.recipe import Loading, Recipe, Scaling
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
@@ -75,11 +75,14 @@ def preset(
         recipe = named_recipe(recipe)
     elif not isinstance(recipe, Recipe):
         recipe = Recipe.from_dict(recipe)
+    if isinstance(standard_scale, str):
+        standard_scale = read_standard_scale(standard_scale)
+    checked = CheckPreparedd("image", recipe, scale=standard_scale, modalities=modalities)
     loading = recipe.loading
     keys = ["image"] if label_values is None else ["image", "label"]
     steps: list[Transform] = [
         LoadImaged(keys, OneGridReader, image_only=True, ensure_channel_first=True),
-        *([CheckPreparedd("image", recipe)] if check else []),
+        *([checked] if check else []),
         Orientationd(keys, axcodes="RAS", labels=None),
         OneGridd(keys),
         *_placed(keys, loading),

@@ -5,39 +5,28 @@ from monai.data import MetaTensor
 from monai.transforms import Flip, NormalizeIntensity
 
 from monai_transfer.errors import InputError
+from monai_transfer.imaging import (
+    StandardScale,
+    landmarks,
+    learn_standard_scale,
+    scale_percentiles,
+    standardise,
+    to_standard_scale,
+)
 from monai_transfer.imaging.intensity import DARKEST
-from monai_transfer.transforms import StandardiseBrain, StandardiseBraind, standardise
+from monai_transfer.transforms import (
+    ScalePercentiles,
+    ScalePercentilesd,
+    StandardiseBrain,
+    StandardiseBraind,
+    ToStandardScale,
+    ToStandardScaled,
+)
 
 
 def line(*values: float) -> np.ndarray:
     """One channel of voxels in a row."""
     return np.array(values, np.float64).reshape(1, -1, 1, 1)
-
-
-def test_brain_voxels_become_z_scores_on_the_scale_from_0_to_1():
-    # mean 6, SD 2 (values 4, 4, 8, 8); z = −1 or 1; (z + 4) / 8 = 0.375 or 0.625
-    image = line(0, 4, 4, 8, 8, 0)
-    scaled = standardise(image, image[0] != 0)
-    np.testing.assert_allclose(scaled.ravel(), [0, 0.375, 0.375, 0.625, 0.625, 0], rtol=1e-6)
-    assert scaled.dtype == np.float32
-
-
-def test_what_lies_beyond_the_range_is_clipped():
-    # 99 ones and one 101: mean 2, SD sqrt(99·1 + 99²)/10 = 9.95; z = 9.95 → 1; −0.1005 → 0.4874
-    image = line(*[1.0] * 99, 101.0)
-    scaled = standardise(image, np.ones(image.shape[1:], bool)).ravel()
-    assert scaled[-1] == 1
-    np.testing.assert_allclose(scaled[:-1], 0.5 - 1 / 9.9498744 / 8, rtol=1e-6)
-    with_more_room = standardise(image, np.ones(image.shape[1:], bool), clip_sd=20).ravel()
-    np.testing.assert_allclose(with_more_room[-1], 0.5 + 9.9498744 / 40, rtol=1e-6)
-
-
-def test_the_darkest_brain_voxel_is_not_mistaken_for_background():
-    # 99 ones and one −99: z of the last is −9.95, far below the range
-    image = line(0.0, *[1.0] * 99, -99.0)
-    scaled = standardise(image, image[0] != 0).ravel()
-    assert scaled[0] == 0
-    assert scaled[-1] == DARKEST == 2**-10
 
 
 def test_it_is_monais_normalisation_of_non_zero_voxels_rescaled(phantom):
@@ -129,3 +118,47 @@ def test_the_dictionary_form_names_the_subject_or_else_the_file():
         StandardiseBraind("image")({"image": constant})
     with pytest.raises(InputError, match=r"^patient03: channel 0"):
         StandardiseBraind("image")({"image": constant, "subject": "patient03"})
+
+
+def test_percentiles_of_the_brain_are_those_of_its_filled_mask(phantom):
+    holed = phantom.images.copy()
+    holed[:, 10, 13, 9] = 0
+    scaled = ScalePercentiles(0.1, 99.9, over="brain")(holed)
+    np.testing.assert_array_equal(scaled, scale_percentiles(holed, (0.1, 99.9), mask=phantom.brain))
+    assert (scaled[:, 10, 13, 9] == DARKEST).all()
+
+
+def test_percentiles_of_all_voxels_count_the_background(phantom):
+    scaled = ScalePercentiles(2, 98, over="all")(MetaTensor(phantom.images))
+    np.testing.assert_array_equal(scaled.numpy(), scale_percentiles(phantom.images, (2, 98)))
+    assert isinstance(scaled, MetaTensor)
+
+
+@pytest.mark.parametrize("percents", [(98, 2), (50, 50), (-1, 99), (1, 101), (float("nan"), 9)])
+def test_percentiles_that_do_not_rise_are_refused(percents):
+    with pytest.raises(InputError, match=r"percentiles must rise within \[0, 100\], got"):
+        ScalePercentiles(*percents, over="all")
+
+
+def test_a_standard_scale_is_applied_by_modality(phantom):
+    names = ["t1", "t1c", "t2", "flair"]
+    scale = learn_standard_scale([landmarks(phantom.images, phantom.brain)], names)
+    expected = to_standard_scale(phantom.images, phantom.brain, scale=scale, modalities=names)
+    np.testing.assert_array_equal(ToStandardScale(scale, names)(phantom.images), expected)
+    swapped = ToStandardScale(scale, names[::-1])(phantom.images[::-1].copy())
+    np.testing.assert_array_equal(swapped, expected[::-1])
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (ScalePercentilesd("image", 1, 99, over="all"), "^sub-7: channel 0 must have different"),
+        (
+            ToStandardScaled("image", StandardScale({}, 1), modalities=["t1"]),
+            "^sub-7: modality must be one of .*, got t1",
+        ),
+    ],
+)
+def test_every_dictionary_form_names_the_subject(transform, message):
+    with pytest.raises(InputError, match=message):
+        transform({"image": torch.ones(1, 3, 3, 3), "subject": "sub-7"})

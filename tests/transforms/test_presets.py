@@ -1,15 +1,30 @@
+import json
 import re
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset
-from monai.transforms import Compose, Invertd, RandFlipd
+from monai.transforms import Invertd
+from nibabel.affines import apply_affine
+from nibabel.processing import resample_from_to
+from scipy import ndimage
+from scipy.ndimage import map_coordinates
+from scipy.spatial.transform import Rotation
 
 from monai_transfer.errors import InputError
-from monai_transfer.transforms import K19_SIZE_MM, k19, k19_training, standardise
+from monai_transfer.imaging import (
+    RECIPES,
+    Recipe,
+    landmarks,
+    learn_standard_scale,
+    to_standard_scale,
+    write_standard_scale,
+)
+from monai_transfer.simulation import simulate_subject
+from monai_transfer.transforms import K19_SIZE_MM, k19, preset, standardise
 
 BRATS = [0, 1, 2, 4]
 STORAGE = [
@@ -193,67 +208,194 @@ def test_what_would_spoil_a_training_in_silence_is_refused(change, message, tmp_
     assert re.search(message, str(cause_of(caught.value)))
 
 
-def patches(chain: Compose, entry: dict, seed: int, count: int) -> list[dict]:
-    chain.set_random_state(seed)
-    return [chain(entry)[0] for _ in range(count)]
+MODALITIES = {"g17": [3, 0], "k19": [0, 1, 2, 3], "z22_ms": [0], "gl20": [3]}
+COARSE_MM = 2.5
 
 
-def test_a_training_patch_has_the_asked_size_and_is_drawn_by_the_seed(entry):
-    chain = k19_training(k19(label_values=BRATS), (12, 14, 10), domain_randomisation=1.0)
-    first, again, other = (patches(chain, entry, seed, 3) for seed in (1, 1, 2))
-    assert {p[key].shape[1:] for p in first for key in ("image", "label")} == {(12, 14, 10)}
-    for a, b in zip(first, again, strict=True):
-        assert torch.equal(a["image"], b["image"])
-        assert torch.equal(a["label"], b["label"])
-    assert not any(torch.equal(a["image"], b["image"]) for a, b in zip(first, other, strict=True))
-    assert not torch.equal(first[0]["image"], first[1]["image"])
+def coarse(name: str) -> Recipe:
+    """A paper's recipe for images at 2.5 mm: fewer voxels, nothing else."""
+    recipe = RECIPES[name]
+    spacing = recipe.preparation.spacing_mm and (COARSE_MM,) * 3
+    loading = recipe.loading
+    if not loading.template_grid:
+        size = loading.size and tuple(round(n / COARSE_MM) for n in loading.size)
+        loading = replace(loading, size=size, spacing_mm=loading.spacing_mm and COARSE_MM)
+    preparation = replace(recipe.preparation, spacing_mm=spacing)
+    return replace(recipe, preparation=preparation, loading=loading)
 
 
-def test_a_brain_smaller_than_the_patch_is_padded_and_comes_whole(entry):
-    chain = k19_training(k19(label_values=BRATS), (40, 40, 32), flip=False)
-    (patch,) = patches(chain, entry, 0, 1)
-    whole = k19(label_values=BRATS)(entry)
-    assert patch["image"].shape == (4, 40, 40, 32)
-    for key in ("image", "label"):
-        assert patch[key].sum().item() == pytest.approx(whole[key].sum().item(), rel=1e-6)
+@pytest.fixture(scope="module")
+def simulated():
+    """A subject with lesions in MNI space: images (4, x, y, z), label, affine.
+
+    Without the noise, which interpolation would take away.
+    """
+    subject = simulate_subject("ms", 2, spacing_mm=COARSE_MM)
+    images = extracted(
+        partial(ndimage.gaussian_filter, sigma=1.2), subject.image, subject.image[0] != 0
+    )
+    return images, subject.label, subject.grid.affine
 
 
-def test_half_of_the_patches_are_centred_on_a_labelled_voxel(entry):
-    crop = k19_training(k19(label_values=BRATS), (3, 3, 3), flip=False).transforms[-1]
-    crop.set_random_state(0)
-    prepared = k19(label_values=BRATS)(entry)
-    centres = [crop(prepared)[0] for _ in range(200)]
-    on_label = sum(bool(p["label"][0, 1, 1, 1] > 0) for p in centres)
-    in_brain = sum(bool((p["image"][:, 1, 1, 1] > 0).any()) for p in centres)
-    assert 72 < on_label < 128  # binomial: 100 ± 7
-    assert in_brain > 190  # a centre too near to the rim is moved inwards
+def extracted(change, images: np.ndarray, brain: np.ndarray) -> np.ndarray:
+    """Changed images of a brain, as if it were extracted afterwards: no darker at its rim."""
+    weight = change(brain.astype(float))
+    changed = [change(image.astype(float)) / weight.clip(0.1) for image in images]
+    return np.where(weight > 0.5, changed, 0)
 
 
-def test_the_flip_mirrors_left_and_right_of_image_and_label_alike(entry):
-    size = (40, 40, 32)
-    chain = k19_training(k19(label_values=BRATS), size)
-    (plain,) = patches(k19_training(k19(label_values=BRATS), size, flip=False), entry, 0, 1)
-    flips = []
-    for patch in patches(chain, entry, 3, 12):
-        flipped = torch.equal(patch["image"], plain["image"].flip(1))
-        assert flipped != torch.equal(patch["image"], plain["image"])
-        expected = plain["label"].flip(1) if flipped else plain["label"]
-        assert torch.equal(patch["label"], expected)
-        flips.append(flipped)
-    assert {True, False} == set(flips)
+@pytest.fixture(scope="module")
+def turned(simulated):
+    """The same subject on a grid that lies obliquely in the world."""
+    images, label, affine = simulated
+    centre = apply_affine(affine, (np.array(label.shape) - 1) / 2)
+    turn = np.eye(4)
+    turn[:3, :3] = Rotation.from_euler("zx", [14, 9], degrees=True).as_matrix()
+    turn[:3, 3] = centre - turn[:3, :3] @ centre
+    grid = label.shape, turn @ affine
+
+    def there(voxels: np.ndarray, order: int = 1) -> np.ndarray:
+        return resample_from_to(nib.Nifti1Image(voxels, affine), grid, order=order).get_fdata()
+
+    return extracted(there, images, images[0] != 0), there(label, order=0), grid[1]
 
 
-def test_the_chain_is_flat_so_that_a_cache_keeps_all_that_is_not_random(entry):
-    chain = k19_training(k19(label_values=BRATS), (8, 8, 8), domain_randomisation=0.5)
-    assert not any(isinstance(step, Compose) for step in chain.transforms)
-    dataset = CacheDataset([entry], chain, progress=False)
-    for path in [*entry["image"], entry["label"]]:
-        Path(path).unlink()
-    draws = [dataset[0][0]["image"] for _ in range(4)]
-    assert not torch.equal(draws[0], draws[1])
+def loaded(folder, phantom, subject, *, name: str, codes: str = "RAS", check: bool = True) -> dict:
+    """Written in an order of storage, and loaded by a preset."""
+    images, label, affine = subject
+    grid = {"codes": codes, "affine": affine}
+    files = [
+        phantom.write(folder / f"{i}.nii.gz", images[i].astype(np.float32), **grid)
+        for i in MODALITIES[name]
+    ]
+    lesions = phantom.write(folder / "l.nii.gz", label.astype(np.uint8), **grid)
+    chain = preset(coarse(name), label_values=[0, 1], check=check)
+    return chain({"image": files, "label": lesions})
 
 
-def test_options_leave_their_transforms_out():
-    chain = k19_training(k19(label_values=BRATS), (8, 8, 8), flip=False)
-    assert not any(isinstance(step, RandFlipd) for step in chain.transforms)
-    assert len(chain.transforms) == len(k19(label_values=BRATS).transforms) + 2
+def sampled(image, points_mm: np.ndarray) -> np.ndarray:
+    """Values (channel, point) of a prepared image at places in the world; NaN outside of it."""
+    index = apply_affine(np.linalg.inv(image.affine.numpy()), points_mm).T
+    channels = image.numpy().astype(float)
+    return np.stack([map_coordinates(c, index, order=1, cval=np.nan) for c in channels])
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_no_order_of_storage_changes_what_a_preset_gives(name, tmp_path, phantom, simulated):
+    plain = loaded(tmp_path / "RAS", phantom, simulated, name=name)
+    for codes in ("LPS",) if name == "z22_ms" else ("LAS", "LPS", "PIR"):  # seconds each
+        other = loaded(tmp_path / codes, phantom, simulated, name=name, codes=codes)
+        for key in ("image", "label"):
+            assert torch.equal(other[key].as_tensor(), plain[key].as_tensor()), codes
+            np.testing.assert_allclose(other[key].affine, plain[key].affine, atol=1e-4)
+    assert plain["image"].shape[0] == len(MODALITIES[name])
+    assert 0 <= plain["image"].min() < 0.01
+    assert 0.9 < plain["image"].max() <= 1
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_an_oblique_scan_gives_the_same_image_in_the_world(
+    name, tmp_path, phantom, simulated, turned
+):
+    upright = loaded(tmp_path / "u", phantom, simulated, name=name)
+    oblique = loaded(tmp_path / "o", phantom, turned, name=name, codes="LPS", check=False)
+    where = np.argwhere(ndimage.binary_erosion(simulated[0][0] > 0, iterations=2))
+    points_mm = apply_affine(simulated[2], where[::50])
+    one, other = sampled(upright["image"], points_mm), sampled(oblique["image"], points_mm)
+    common = np.isfinite(one + other).all(axis=0)  # presets that crop do it along the scan's axes
+    assert common.mean() > 0.75
+    for a, b in zip(one[:, common], other[:, common], strict=True):
+        assert np.corrcoef(a, b)[0, 1] > 0.99
+        assert np.median(np.abs(a - b)) < 0.015
+    lesions = [
+        apply_affine(found["label"].affine.numpy(), np.argwhere(found["label"][0].numpy()))
+        for found in (upright, oblique)
+    ]
+    assert np.abs(lesions[0].mean(axis=0) - lesions[1].mean(axis=0)).max() < 0.5
+    volumes = [
+        len(place) * abs(np.linalg.det(found["label"].affine.numpy()))
+        for place, found in zip(lesions, (upright, oblique), strict=True)
+    ]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.05)
+
+
+def test_g17_leaves_half_a_patch_around_the_brain(tmp_path, phantom):
+    # the brain covers 17×21×15 of 22×26×20 voxels; 16 more at each end of x and y
+    image = preset("g17", check=False)(phantom.store(tmp_path))["image"]
+    assert image.shape[1:] == (17 + 32, 21 + 32, 15)
+    low, high = np.percentile(phantom.images[0][phantom.brain].astype(float), [1, 99.5])
+    value = (phantom.images[0, 10, 13, 9] - low) / (high - low)
+    assert image[0, 10 - 2 + 16, 13 - 3 + 16, 9 - 2] == pytest.approx(value, abs=1e-6)
+    assert image[:, :16].abs().max() == 0
+
+
+def test_gl20_is_cropped_before_its_percentiles_are_taken(tmp_path):
+    rng = np.random.default_rng(5)
+    voxels = np.zeros((200, 190, 140), np.float32)
+    voxels[10:190, 5:185, 6:134] = rng.gamma(2.0, 50.0, (180, 180, 128))
+    voxels[:10] = 1e5  # outside of the crop
+    path = tmp_path / "flair.nii.gz"
+    nib.save(nib.Nifti1Image(voxels, np.eye(4)), path)
+    image = preset("gl20", check=False)({"image": str(path)})["image"]
+    low, high = np.percentile(voxels[10:190, 5:185, 6:134].astype(float), [2, 98])
+    expected = ((voxels[10:190, 5:185, 6:134] - low) / (high - low)).clip(0, 1)
+    np.testing.assert_allclose(image[0], expected, atol=1e-5)
+
+
+def test_z22_gives_the_papers_slices_and_the_way_back_is_the_subjects_own_grid(
+    tmp_path, phantom, simulated
+):
+    images, label, affine = simulated
+    codes = {"codes": "LPS", "affine": affine}
+    entry = {
+        "image": phantom.write(tmp_path / "t1.nii.gz", images[0].astype(np.float32), **codes),
+        "label": phantom.write(tmp_path / "l.nii.gz", label, **codes),
+    }
+    chain = preset("z22_ms", label_values=[0, 1], check=False)
+    subject = chain(entry)
+    assert subject["image"].shape == (1, 256, 256, 128)
+    low_mm, high_mm = subject["image"].affine[2, 3], subject["image"].affine[2, 3] + 127
+    assert (low_mm, high_mm) == (-72 + 50, -72 + 188 - 11)
+    back = Invertd("label", chain, orig_keys="label", nearest_interp=True)(subject)["label"][0]
+    truth = np.asarray(nib.load(entry["label"]).dataobj)
+    left = back.numpy() > 0
+    assert left.shape == truth.shape
+    assert 2 * (left & (truth > 0)).sum() / (left.sum() + truth.sum()) > 0.95
+
+
+def test_a_standard_scale_is_applied_before_the_images_are_standardised(tmp_path, phantom):
+    names = ["t1", "t1c", "t2", "flair"]
+    scale = learn_standard_scale([landmarks(phantom.images**2, phantom.brain)], names)
+    entry = phantom.store(tmp_path)
+    write_standard_scale(scale, tmp_path / "scale.json")
+    options = {"modalities": names, "check": False}
+    found = preset("k19", standard_scale=scale, **options)(entry)["image"]
+    by_file = preset("k19", standard_scale=str(tmp_path / "scale.json"), **options)(entry)["image"]
+    assert torch.equal(by_file, found)
+    mapped = to_standard_scale(phantom.images, phantom.brain, scale=scale, modalities=names)
+    expected = standardise(mapped, phantom.brain)
+    assert found.shape[1:] == K19_SIZE_MM
+    np.testing.assert_allclose(
+        np.sort(found[found > 0]), np.sort(expected[expected > 0]), atol=1e-5
+    )
+    plain = preset("k19", check=False)(entry)["image"]
+    assert (found - plain).abs().max() > 0.01
+
+
+def test_a_recipe_may_come_by_name_as_a_record_or_as_json(tmp_path, phantom):
+    entry = phantom.store(tmp_path)
+    recipe = RECIPES["g17"]
+    plain = preset(recipe, check=False)(entry)["image"]
+    for given in ("g17", json.loads(recipe.to_json())):
+        assert torch.equal(preset(given, check=False)(entry)["image"], plain)
+
+
+def test_a_preset_refuses_what_was_not_prepared_by_it(tmp_path, phantom):
+    entry = phantom.store(tmp_path) | {"subject": "sub-05"}
+    preset("k19")(entry)
+    entry["image"] = phantom.write(
+        tmp_path / "head.nii.gz", phantom.images[0] + 1, affine=np.diag([0.9, 0.9, 5, 1])
+    )
+    with pytest.raises(RuntimeError) as caught:
+        preset("k19")(entry)
+    assert str(cause_of(caught.value)).startswith("sub-05: image must be prepared as for k19")

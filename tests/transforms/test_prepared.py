@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+
+from monai_transfer.errors import InputError
+from monai_transfer.imaging import RECIPES
+from monai_transfer.transforms import CheckPreparedd
+
+
+def test_a_subject_that_was_not_prepared_is_named_with_all_that_is_wrong():
+    head = MetaTensor(torch.ones(2, 40, 40, 20), affine=np.diag([0.9, 0.9, 3.0, 1.0]))
+    with pytest.raises(InputError) as caught:
+        CheckPreparedd("image", RECIPES["gl20"])({"image": head, "subject": "sub-03"})
+    assert str(caught.value) == (
+        "sub-03: image must be prepared as for gl20 (Giacomello 2020, section III-B), got voxels "
+        "of 0.9×0.9×3 mm, not 1×1×1 mm; 0 % of the voxels are 0: the brain is not extracted. "
+        "Run monai_transfer preprocess with --preset gl20."
+    )
+
+
+def test_a_subject_that_was_prepared_passes_unchanged():
+    voxels = torch.zeros(1, 60, 60, 60)
+    voxels[:, 10:50, 10:50, 10:50] = 5
+    data = {"image": MetaTensor(voxels, affine=np.eye(4)), "note": "kept"}
+    assert CheckPreparedd("image", RECIPES["gl20"])(data) is data
