@@ -136,12 +136,14 @@ def test_a_cohort_says_what_it_is_and_when_training_chooses_the_epoch(
     assert capsys.readouterr().out == "Data: list, 0 test subjects.\n"
 
 
-def test_a_simulated_folder_is_known_as_such_whatever_its_manifest_is_called(
+def test_a_simulated_folder_is_known_as_such_and_an_empty_share_of_it_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     folder = simulate_cohort("ms", tmp_path / "s", subjects=2, spacing_mm=8.0, progress=False)
     cohort = open_cohort("ms", ["t1"], dataset_dir=folder, manifest="simulated_ms")
     assert cohort.simulated
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: validation: a share of 0.2 of 2 patients is rounded to 0" in said
     assert cohort.about() == {
         "name": "simulated_ms",
         "simulated": True,
