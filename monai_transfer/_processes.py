@@ -14,7 +14,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-class Died(RuntimeError):
+class DiedError(RuntimeError):
     """A process ended in the middle of its job, most often for want of memory."""
 
 
@@ -30,11 +30,12 @@ class Shared(Generic[Job, Result]):
     def __init__(self, function: Callable[[Job], Result], *, workers: int) -> None:
         self.function, self.workers = function, workers
 
-    def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Died]]:
+    def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | DiedError]]:
         """Each job with its result, in the order in which they end.
 
         When a process dies, nobody can tell at whose job: those that were under way are done again,
-        each in a process of its own, and :class:`Died` stands for the result of who kills that too.
+        each in a process of its own, and :class:`DiedError` stands for the result of one that kills
+        that too.
 
         Raises:
             Exception: what the function raises; catch in the function what is to stop no other.
@@ -67,14 +68,14 @@ class Shared(Generic[Job, Result]):
                     suspects += running.values()
                     return
 
-    def _alone(self, job: Job) -> Result | Died:
+    def _alone(self, job: Job) -> Result | DiedError:
         with _pool(1) as pool:
             try:
                 with _uninterrupted():
                     future = pool.submit(self.function, job)
                 return future.result()
             except BrokenProcessPool:
-                return Died("the process ended, most often for want of memory")
+                return DiedError("the process ended, most often for want of memory")
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

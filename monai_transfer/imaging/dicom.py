@@ -145,21 +145,21 @@ def _checked_step(name: str, slices: Sequence[_Slice]) -> NDArray[np.float64]:
     if len(slices) < 2:
         raise InputError(name, "series", "have two slices or more", got=len(slices))
     steps = np.diff([one.origin for one in slices], axis=0)
-    mean = np.median(steps, axis=0)
-    length_mm = float(np.linalg.norm(mean))
-    away_mm = np.linalg.norm(steps - mean, axis=1)
+    usual = np.median(steps, axis=0)
+    length_mm = float(np.linalg.norm(usual))
+    away_mm = np.linalg.norm(steps - usual, axis=1)
     if length_mm == 0 or away_mm.max() > _UNEVEN_FRACTION * length_mm:
         worst = int(away_mm.argmax())
         apart_mm = float(np.linalg.norm(steps[worst]))
         got = f"{apart_mm:.2f} mm from slice {worst + 1} to {worst + 2}, elsewhere {length_mm:.2f}"
         todo = "Look for a slice that is missing or there twice."
         raise InputError(name, "slices", "be equally far apart", got=got, todo=todo)
-    mean = steps.mean(axis=0)
+    mean_step: NDArray[np.float64] = steps.mean(axis=0)
     normal = np.cross(*slices[0].in_plane.T)
-    cosine = abs(mean @ normal) / (np.linalg.norm(mean) * np.linalg.norm(normal))
+    cosine = abs(mean_step @ normal) / (np.linalg.norm(mean_step) * np.linalg.norm(normal))
     sheared_mm = length_mm * np.sqrt(max(0.0, 1 - cosine**2))
     if sheared_mm > _UNEVEN_FRACTION * length_mm:
         got = f"{sheared_mm:.2f} mm sideways for each slice (gantry tilt)"
         todo = "Correct it first: dcm2niix does."
         raise InputError(name, "slices", "lie straight above each other", got=got, todo=todo)
-    return mean
+    return mean_step

@@ -1,6 +1,7 @@
 """Whole cohorts: raw scans prepared as a recipe says, on disk, and looked at."""
 
-from monai_transfer.preprocessing.cohort import Source, Summary, preprocess_cohort
+from monai_transfer.preprocessing.cohort import preprocess_cohort
+from monai_transfer.preprocessing.description import Source, Summary
 from monai_transfer.preprocessing.methods import Methods
 from monai_transfer.preprocessing.quality import normalised_mutual_information
 from monai_transfer.preprocessing.subject import Prepared, preprocess_subject

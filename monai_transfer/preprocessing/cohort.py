@@ -1,18 +1,16 @@
 """Whole cohorts: from a folder of raw scans to one that a bundle trains on."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from monai_transfer._files import written_aside
 from monai_transfer._lock import FolderLock
-from monai_transfer._processes import Died, Shared
-from monai_transfer.data import Manifest, build_datalist, find_subjects, write_datalist
-from monai_transfer.data.datalist import SPLITS
+from monai_transfer._processes import DiedError, Shared
+from monai_transfer.data import build_datalist, find_subjects
 from monai_transfer.data.strict_json import read_json, write_json
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.nyul import (
@@ -23,70 +21,16 @@ from monai_transfer.imaging.nyul import (
 )
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.preprocessing import store
-from monai_transfer.preprocessing.derivatives import (
-    dataset_description,
-    participants_table,
-    prepared_manifest,
-    visit_of,
-)
+from monai_transfer.preprocessing.derivatives import visit_of
+from monai_transfer.preprocessing.description import Source, Summary, describe_cohort
 from monai_transfer.preprocessing.methods import Methods, versions
-from monai_transfer.preprocessing.page import write_page
 from monai_transfer.preprocessing.work import STAGED, Job, Outcome, run
 
 SCALE = "standard_scale.json"
 COHORT = "preprocessing.json"
-FAILURES = "failures.log"
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many subjects are, and of how many."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A cohort of raw scans.
-
-    Args:
-        manifest: what it is.
-        dataset_dir: its folder.
-        brain_masks: pattern of given brain masks on the reference's grid, from the same folder,
-            with the layout's fields but ``{modality}``; ``None``: brains are found.
-        seed: of the split.
-        validation: patients, or their share; ``None``: the manifest's.
-        test: likewise.
-        partial: a part of the data set: its counts are not compared.
-    """
-
-    manifest: Manifest
-    dataset_dir: Path
-    brain_masks: str | None = None
-    seed: int = 0
-    validation: float | None = None
-    test: float | None = None
-    partial: bool = False
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of a cohort.
-
-    Args:
-        outcomes: subject → what became of it.
-        scale: the standard scale, if the recipe has one.
-        learned: whether it was learned now; else it was given, or kept from before.
-    """
-
-    outcomes: Mapping[str, Outcome]
-    scale: StandardScale | None
-    learned: bool
-
-    def count(self, state: str) -> int:
-        """How many subjects were ``made``, ``kept`` or ``failed``."""
-        return sum(outcome.state == state for outcome in self.outcomes.values())
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """Subject → reason."""
-        return {s: o.reason for s, o in self.outcomes.items() if o.state == "failed"}
 
 
 def preprocess_cohort(
@@ -97,7 +41,7 @@ def preprocess_cohort(
     methods: Methods | None = None,
     scale: StandardScale | None = None,
     workers: int = 1,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress | None = None,
 ) -> Summary:
     """Prepare every subject of a cohort as a recipe says, in the layout of BIDS derivatives.
 
@@ -105,9 +49,9 @@ def preprocess_cohort(
     interrupted, and does again only what changed: scans, parameters or versions. The bytes do not
     depend on the number of workers.
 
-    Where the recipe brings histograms to a standard scale and none is given, it is learned once from
-    the training subjects of the split, written to ``standard_scale.json``, and kept for subjects that
-    come later; other parameters learn another.
+    Where the recipe brings histograms to a standard scale and none is given, it is learned once
+    from the training subjects of the split, written to ``standard_scale.json``, and kept for
+    subjects that come later; other parameters learn another.
 
     Args:
         source: the raw cohort.
@@ -118,7 +62,7 @@ def preprocess_cohort(
         methods: of the steps; ``None``: the built-in ones.
         scale: of another cohort, to use instead of learning one.
         workers: processes, each with one thread.
-        progress: is told how far it is.
+        progress: is told how far it is; ``None``: nobody is.
 
     Raises:
         InputError: what :func:`~monai_transfer.data.build_datalist` refuses; an output folder that
@@ -142,7 +86,7 @@ def preprocess_cohort(
     try:
         store.remove_asides(output)
         summary = _brought(jobs, datalist, scale=scale, workers=workers, progress=progress)
-        _describe(source, recipe, jobs, datalist, summary)
+        describe_cohort(source, jobs, datalist, summary)
     finally:
         lock.release()
     return summary
@@ -196,10 +140,10 @@ def _refuse_strangers(output: Path, jobs: Mapping[str, Job]) -> None:
         listed = ", ".join(strangers[:5]) + (" …" if len(strangers) > 5 else "")
         todo = "Choose another folder, or remove them."
         raise InputError(output.name, "folder", "hold no other subjects", got=listed, todo=todo)
-    if not found and any(path.name[0] != "." for path in output.iterdir()):
-        if not (output / COHORT).exists():
-            todo = "Choose another folder."
-            raise InputError(output.name, "folder", "be empty, or hold this cohort", todo=todo)
+    seen = any(path.name[0] != "." for path in output.iterdir())
+    if seen and not found and not (output / COHORT).exists():
+        todo = "Choose another folder."
+        raise InputError(output.name, "folder", "be empty, or hold this cohort", todo=todo)
 
 
 def _brought(
@@ -208,7 +152,7 @@ def _brought(
     *,
     scale: StandardScale | None,
     workers: int,
-    progress: Progress,
+    progress: Progress | None,
 ) -> Summary:
     """Prepare all; first only up to the scale, where one is to be learned."""
     first = next(iter(jobs.values()))
@@ -261,9 +205,7 @@ def _kept_scale(output: Path, key: str) -> StandardScale | None:
     return read_standard_scale(output / SCALE) if same else None
 
 
-def _learned(
-    staged: Mapping[str, Outcome], datalist: Mapping[str, Any], job: Job
-) -> StandardScale:
+def _learned(staged: Mapping[str, Outcome], datalist: Mapping[str, Any], job: Job) -> StandardScale:
     modalities = [*job.images]
     found = [
         np.array([staged[subject].record["landmarks"][name] for name in modalities])  # type: ignore[index]
@@ -278,68 +220,13 @@ def _learned(
 
 
 def _run(
-    jobs: Mapping[str, Job], *, workers: int, progress: Progress, what: str
+    jobs: Mapping[str, Job], *, workers: int, progress: Progress | None, what: str
 ) -> Iterator[tuple[str, Outcome]]:
-    progress(what, 0, len(jobs))
+    tell = progress or (lambda *_: None)
+    tell(what, 0, len(jobs))
     results = Shared(run, workers=workers).results([*jobs.values()])
     for done, (job, result) in enumerate(results, start=1):
-        progress(what, done, len(jobs))
-        died = isinstance(result, Died)
-        yield job.visit.id, Outcome("failed", reason=f"{result}") if died else result
-
-
-def _describe(
-    source: Source,
-    recipe: Recipe,
-    jobs: Mapping[str, Job],
-    datalist: Mapping[str, Any],
-    summary: Summary,
-) -> None:
-    """The files that stand for the whole cohort."""
-    output = next(iter(jobs.values())).output
-    manifest = prepared_manifest(source.manifest, recipe)
-    write_json(manifest, output / "manifest.json")
-    write_json(dataset_description(source.manifest, recipe), output / "dataset_description.json")
-    if source.manifest.groups:
-        table = participants_table([job.visit for job in jobs.values()])
-        _write_text(output / "participants.tsv", table)
-    listed = {split: _entries(datalist[split], jobs, summary) for split in SPLITS}
-    numbers = {f"num{split.capitalize()}": len(listed[split]) for split in SPLITS}
-    named = {"name": manifest["name"], "description": manifest["description"]}
-    write_datalist({**datalist, **named, **numbers, **listed}, output / "datalist.json")
-    records = {s: o.record for s, o in summary.outcomes.items() if o.record is not None}
-    write_page(output, records, {s: jobs[s] for s in records}, failures=summary.failures)
-    log = output / FAILURES
-    if not summary.failures:
-        log.unlink(missing_ok=True)
-        return
-    told = (f"{s}: {o.reason}\n{o.trace}" for s, o in summary.outcomes.items() if o.reason)
-    _write_text(log, "\n".join(told))
-
-
-def _entries(
-    entries: Sequence[Mapping[str, Any]], jobs: Mapping[str, Job], summary: Summary
-) -> list[dict[str, Any]]:
-    """The same subjects with their prepared files, but for those that failed."""
-    listed = []
-    for entry in entries:
-        subject = entry["subject"]
-        if summary.outcomes[subject].state == "failed":
-            continue
-        job, names = jobs[subject], jobs[subject].names
-        paths: dict[str, Any] = {"image": [names.image(name) for name in job.images]}
-        if job.label is not None:
-            paths["label"] = names.label
-        placed = {
-            key: [f"{job.visit.folder}/{p}" for p in path]
-            if isinstance(path, list)
-            else f"{job.visit.folder}/{path}"
-            for key, path in paths.items()
-        }
-        listed.append({**entry, **placed})
-    return listed
-
-
-def _write_text(path: Path, text: str) -> None:
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        tell(what, done, len(jobs))
+        if isinstance(result, DiedError):
+            result = Outcome("failed", reason=f"{result}")  # noqa: PLW2901
+        yield job.visit.id, result

@@ -157,7 +157,9 @@ def prepared_manifest(manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
 def participants_table(visits: Sequence[Visit]) -> str:
     """BIDS's ``participants.tsv`` with a column for the group."""
     rows = sorted({(visit.subject, visit.group or "n/a") for visit in visits})
-    return "".join(f"{subject}\t{group}\n" for subject, group in [("participant_id", "group"), *rows])
+    return "".join(
+        f"{subject}\t{group}\n" for subject, group in [("participant_id", "group"), *rows]
+    )
 
 
 def dataset_description(manifest: Manifest, recipe: Recipe) -> dict[str, Any]:

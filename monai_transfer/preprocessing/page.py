@@ -17,7 +17,10 @@ _PICTURES = {
     ),
     "brain.jpg": ("Brain", "outline of the mask on the reference"),
     "bias.jpg": ("Bias field", "before; the field, 0.5 black to 1.5 white; after"),
-    "histograms.jpg": ("Histograms", "of the brain, before (orange, below) and after (blue, above)"),
+    "histograms.jpg": (
+        "Histograms",
+        "of the brain, before (orange) and after (blue)",
+    ),
 }
 
 _STYLE = """

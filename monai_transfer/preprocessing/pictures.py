@@ -1,4 +1,4 @@
-"""What a person looks at to judge a prepared subject: slices with edges and outlines, histograms."""
+"""What a person looks at to judge a prepared subject."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -168,7 +168,7 @@ def _bias_rows(
     """Before, the field (0.5 is black, 1.5 white), after."""
     for name, field in prepared.bias_fields.items():
         before, across = (view.cut(i, prepared.transforms[name]) for i in (raw[name], field))
-        after = before / np.maximum(across, 1e-6)
+        after = before / np.maximum(across, np.float32(1e-6))
         yield [_grey(before, view.brain), _colours(across - 0.5), _grey(after, view.brain)]
 
 
@@ -228,8 +228,7 @@ def histogram_picture(before: Mapping[str, Histogram], after: Mapping[str, Histo
 
 
 def viewer(prepared: Prepared, plan: Preparation) -> str:
-    """A page of nilearn's interactive viewer, at 2 mm: the reference, and the edges of what it was
-    aligned with.
+    """A page of nilearn's interactive viewer: the reference, edges of what it was aligned with.
 
     Args:
         prepared: one subject.

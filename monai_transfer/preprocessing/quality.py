@@ -41,7 +41,8 @@ def normalised_mutual_information(one: Voxels, other: Voxels, mask: Mask) -> flo
 def _graded(values: NDArray[np.float32]) -> NDArray[np.intp]:
     low, high = np.percentile(values, (1, 99))
     step = max(float(high - low), 1e-12) / _BINS
-    return np.clip((values - low) / step, 0, _BINS - 1).astype(np.intp)
+    grades: NDArray[np.intp] = np.clip((values - low) / step, 0, _BINS - 1).astype(np.intp)
+    return grades
 
 
 def _entropy(shares: NDArray[np.float64]) -> float:

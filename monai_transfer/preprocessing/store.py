@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from monai_transfer.imaging.image import Image, read_image, write_image
-from monai_transfer.imaging.nyul import StandardScale, landmarks, to_standard_scale
+from monai_transfer.imaging.nyul import StandardScale, landmarks
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.imaging.registration import LinearTransform, SpatialTransform
 from monai_transfer.preprocessing.derivatives import Names
@@ -24,7 +24,7 @@ from monai_transfer.preprocessing.pictures import (
     viewer,
 )
 from monai_transfer.preprocessing.quality import scores
-from monai_transfer.preprocessing.subject import Prepared
+from monai_transfer.preprocessing.subject import Prepared, on_scale
 
 REVISION = 1
 """Raised whenever the same scans and parameters give other voxels."""
@@ -155,20 +155,11 @@ def standardise_subject(
     brain = read_image(folder / names.brain)
     brain = brain.with_voxels(brain.voxels > 0)
     images = {name: read_image(folder / names.image(name)) for name in record["histograms"]}
-    images = on_scale(images, brain, scale)
+    images = on_scale(images, brain.voxels, scale)
     for name, image in images.items():
         write_image(image, folder / names.image(name))
     part = _Part(images, brain)
     _finish(part, folder, names=names, record=record, key=made.key(scale), scale=scale)
-
-
-def on_scale(
-    images: Mapping[str, Image], brain: Image, scale: StandardScale
-) -> dict[str, Image]:
-    """Images of one subject, all on the brain mask's grid, on a standard scale."""
-    stack = np.stack([image.voxels for image in images.values()])
-    mapped = to_standard_scale(stack, brain.voxels, scale=scale, modalities=[*images])
-    return {name: brain.with_voxels(voxels) for name, voxels in zip(images, mapped, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monai_transfer._grids import apart_mm, is_one_grid
+from monai_transfer._types import Mask
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.bias_field import estimate_bias_field
 from monai_transfer.imaging.image import Image
@@ -98,8 +99,9 @@ def preprocess_subject(
     if plan.nyul and scale is None:
         todo = "Learn one from a cohort, or read the one of the source bundle."
         raise InputError(recipe.name, "standard scale", "be given", todo=todo)
-    fixed = images[reference]
-    brain = fixed.with_voxels(methods.brain(fixed))
+    brain = images[reference].with_voxels(methods.brain(images[reference]))
+    if not brain.voxels.any():
+        raise InputError(reference, "brain mask", "hold at least one voxel", got="an empty mask")
     within = _aligned(images, reference, brain=brain, plan=plan, methods=methods)
     fields = {}
     if plan.bias_field:
@@ -108,22 +110,9 @@ def preprocess_subject(
     to_reference, grid = _target(images[reference], brain, plan=plan, methods=methods)
     maps = {name: to_reference.then(step) for name, step in within.items()}
     inside = resample(_as_float(brain), grid, transform=to_reference).voxels >= 0.5
-    moved = {
-        name: resample(image, grid, transform=maps[name]).voxels for name, image in images.items()
-    }
-    if plan.brain_extraction:
-        moved = {name: np.where(inside, voxels, np.float32(0)) for name, voxels in moved.items()}
-    if scale is not None and plan.nyul:
-        stack = np.stack([*moved.values()])
-        moved = dict(
-            zip(
-                moved,
-                to_standard_scale(stack, inside, scale=scale, modalities=[*moved]),
-                strict=True,
-            )
-        )
+    moved = {name: resample(image, grid, transform=maps[name]) for name, image in images.items()}
     return Prepared(
-        images={name: Image(voxels, grid.affine) for name, voxels in moved.items()},
+        images=_finished(moved, inside, plan=plan, scale=scale),
         brain=Image(inside, grid.affine),
         label=None if label is None else _label(label, images, maps, grid),
         transforms=maps,
@@ -132,6 +121,36 @@ def preprocess_subject(
         bias_fields=fields,
         native_brain=brain,
     )
+
+
+def _finished(
+    images: Mapping[str, Image], inside: Mask, *, plan: Preparation, scale: StandardScale | None
+) -> Mapping[str, Image]:
+    """What is done to intensities on the final grid."""
+    if plan.nyul and scale is not None:
+        return on_scale(images, inside, scale)
+    if not plan.brain_extraction:
+        return images
+    return {
+        name: image.with_voxels(np.where(inside, image.voxels, np.float32(0)))
+        for name, image in images.items()
+    }
+
+
+def on_scale(images: Mapping[str, Image], inside: Mask, scale: StandardScale) -> dict[str, Image]:
+    """Images of one subject on a standard scale, 0 outside the brain.
+
+    Args:
+        images: modality → image, all on one grid.
+        inside: brain on that grid.
+        scale: learned from a cohort.
+    """
+    stack = np.stack([image.voxels for image in images.values()])
+    mapped = to_standard_scale(stack, inside, scale=scale, modalities=[*images])
+    return {
+        name: image.with_voxels(voxels)
+        for (name, image), voxels in zip(images.items(), mapped, strict=True)
+    }
 
 
 def _reference(images: Mapping[str, Image], plan: Preparation) -> str:
@@ -146,7 +165,9 @@ def _reference(images: Mapping[str, Image], plan: Preparation) -> str:
     for name, image in images.items():
         if not _on_one_grid(image, images[first]):
             rule = f"lie on the grid of {first}, as the recipe aligns none"
-            raise InputError("subject", name, rule, got=f"{image.shape} beside {image.shape}")
+            raise InputError(
+                "subject", name, rule, got=f"{image.shape} beside {images[first].shape}"
+            )
     return first
 
 

@@ -14,9 +14,9 @@ import ignite.distributed as idist
 from rich.markup import escape
 
 from monai_transfer._files import remove_orphans
+from monai_transfer._lock import FolderLock
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
-from monai_transfer._lock import FolderLock
 from monai_transfer.training.status import Status, read_status, reason_of
 
 CHECKPOINT = "checkpoint.pt"

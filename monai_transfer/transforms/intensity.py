@@ -15,58 +15,13 @@ from monai_transfer.imaging.brain import stripped_brain_mask
 from monai_transfer.imaging.intensity import CLIP_SD, scale_percentiles, standardise
 from monai_transfer.imaging.nyul import StandardScale, to_standard_scale
 from monai_transfer.imaging.recipe import Over
-from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.naming import blamed_on, subject_of
-
-CLIP_SD = 4.0
-"""Standard deviations that map to 0 and to 1."""
-
-DARKEST = 2.0**-10
-"""The least that a brain voxel becomes, so that 0 always means background."""
-
-
-def standardise(image: Channels, mask: Mask, *, clip_sd: float = CLIP_SD) -> Channels:
-    """Subtract the brain's mean, divide by its SD, rescale to [0, 1]; the background is 0.
-
-    Args:
-        image: channels of one subject, any scale.
-        mask: brain; the mean and SD of each channel are those of its voxels.
-        clip_sd: ``-clip_sd`` becomes 0 and ``+clip_sd`` becomes 1, and what lies beyond is
-            clipped (vessels reach 2 to 4 times the 99.5th percentile), to :data:`DARKEST` below.
-
-    Returns:
-        float32, same shape.
-
-    Raises:
-        InputError: an empty mask, a constant channel, or a non-finite voxel in the brain.
-
-    Source:
-        Kaur 2019, section 3.1: 'standardized using mean subtraction, division by standard
-        deviation, and rescaled to range from 0 to 1'. The fixed range is ours: rescaling by each
-        image's own extremes would undo the standardisation.
-
-    Example:
-        >>> image = np.array([[[[0.0, 10.0, 12.0]]]])
-        >>> standardise(image, image[0] > 0).round(3).tolist()
-        [[[[0.0, 0.375, 0.625]]]]
-    """
-    if not mask.any():
-        raise InputError("image", "brain mask", "hold at least one voxel", got="an empty mask")
-    scaled = np.zeros(image.shape, dtype=np.float32)
-    for channel, (values, out) in enumerate(zip(image, scaled, strict=True)):
-        brain = values[mask].astype(np.float64)
-        mean, sd = brain.mean(), brain.std()
-        if not np.isfinite(sd) or sd == 0:
-            rule = "be finite and vary inside the brain"
-            raise InputError("image", f"channel {channel}", rule, got=f"mean {mean}, SD {sd}")
-        out[mask] = np.clip((brain - mean) / (2 * clip_sd * sd) + 0.5, DARKEST, 1)
-    return scaled
 
 
 class StandardiseBrain(Transform):
     """:func:`~monai_transfer.imaging.intensity.standardise` for skull-stripped images.
 
-    The mask is :func:`~monai_transfer.imaging.brain.stripped_brain_mask` of the image itself.
+    The mask is :func:`~monai_transfer.transforms.brain.stripped_brain_mask` of the image itself.
 
     Args:
         clip_sd: standard deviations that become 0 and 1.

@@ -33,7 +33,9 @@ def write_series(
             continue
         origin = np.array([10.0, -20.0, 30.0]) + directions[:, 2] * SPACING_MM[2] * z
         origin += directions[:, 1] * tilt_mm * z
-        image = itk.image_from_array(np.ascontiguousarray(volume[:, :, z : z + 1].T.astype(np.int16)))
+        image = itk.image_from_array(
+            np.ascontiguousarray(volume[:, :, z : z + 1].T.astype(np.int16))
+        )
         image.SetSpacing(SPACING_MM)
         image.SetOrigin(origin)
         image.SetDirection(directions)

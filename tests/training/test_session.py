@@ -8,9 +8,9 @@ from pathlib import Path
 import ignite.distributed as idist
 import pytest
 
+from monai_transfer._lock import FolderLock
 from monai_transfer.errors import InputError
 from monai_transfer.training import Session, Status, Stopped, console, read_status, require_usable
-from monai_transfer._lock import FolderLock
 from monai_transfer.training.session import CHECKPOINT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="its signals and locks are POSIX's")
