@@ -6,6 +6,7 @@ mixed in as tissue fractions, seen by a scanner whose protocol is a record of re
 
 from monai_transfer.simulation.cohort import simulate_cohort
 from monai_transfer.simulation.protocols import PROTOCOLS
+from monai_transfer.simulation.raw import RawSeries, simulate_raw
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
 from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
@@ -15,12 +16,14 @@ __all__ = [
     "MODALITIES",
     "PROTOCOLS",
     "TISSUES",
+    "RawSeries",
     "Scanner",
     "Sequence",
     "Subject",
     "Tissue",
     "signal",
     "simulate_cohort",
+    "simulate_raw",
     "simulate_subject",
     "tissue",
 ]
