@@ -51,6 +51,7 @@ _AIR: tuple[tuple[_Triple, _Triple], ...] = (
 _ORIGIN_MM, _END_MM, _STEP_MM = (-130.0, -170.0, -190.0), (130.0, 150.0, 130.0), 2.0
 _FORAMEN_MM = (0.0, -45.0, -66.0)
 _CLOSING_MM = 2.5
+_FAR_MM = np.float32(100.0)
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ def _solids(
     for centre, axes in _AIR:
         a, b, c = (shape.air_scale * axis for axis in axes)
         walls = _ellipsoid(folded, centre, (a, b, c))
-        yield "air", walls + np.float32(2.0) * np.abs(field(8.0))
+        cells: Array = np.abs(field(8.0))
+        yield "air", walls + np.float32(2.0) * cells
         yield "bone", walls - 1.5
     yield "eye", _ellipsoid(folded, *_EYE)
     yield "fat", _ellipsoid(folded, *_ORBIT)
@@ -212,11 +214,13 @@ def _neck(at: Points, radius_mm: float) -> tuple[Array, Array]:
 
 def _distance_mm(at: Points) -> Array:
     """Signed distance to the surface of the template's brain, its folds and base closed."""
-    return sample(_brain_distance(), at, origin_mm=_ORIGIN_MM, step_mm=_STEP_MM)
+    nearer: Array = sample(_nearness(), at, origin_mm=_ORIGIN_MM, step_mm=_STEP_MM)
+    return _FAR_MM - nearer
 
 
 @lru_cache(maxsize=1)
-def _brain_distance() -> Array:
+def _nearness() -> Array:
+    """How much nearer than far the surface is; 0, like all beyond the lattice, is far."""
     template = load_template()
     axes = [
         np.arange(start, end + 1.0, _STEP_MM)
@@ -229,4 +233,5 @@ def _brain_distance() -> Array:
     closed |= brain
     outside = ndimage.distance_transform_edt(~closed, sampling=_STEP_MM)
     inside = ndimage.distance_transform_edt(closed, sampling=_STEP_MM)
-    return np.asarray(outside - inside, np.float32)
+    nearness: Array = np.clip(_FAR_MM - outside + inside, 0.0, None).astype(np.float32)
+    return nearness
