@@ -14,7 +14,6 @@ from monai_transfer.errors import InputError
 from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.registration import (
     Grid,
-    Interpolation,
     LinearRegistration,
     Registration,
     SpatialTransform,
@@ -24,7 +23,7 @@ from monai_transfer.imaging.registration import (
 )
 from monai_transfer.transforms.naming import subject_of
 
-_MODES: dict[str, Interpolation] = {
+_MODES: dict[str, str] = {
     "bilinear": "linear",
     "nearest": "nearest",
 }  # MONAI's word: ours

@@ -9,8 +9,8 @@ from monai_transfer.imaging.registration.files import (
     read_transform,
 )
 from monai_transfer.imaging.registration.linear import LinearRegistration
-from monai_transfer.imaging.registration.method import Kind, Registration
-from monai_transfer.imaging.registration.resampling import Grid, Interpolation, resample
+from monai_transfer.imaging.registration.method import KINDS, Registration
+from monai_transfer.imaging.registration.resampling import INTERPOLATIONS, Grid, resample
 from monai_transfer.imaging.registration.template import mni152, mni152_focus
 from monai_transfer.imaging.registration.transform import (
     IDENTITY,
@@ -22,12 +22,12 @@ from monai_transfer.imaging.registration.transform import (
 
 __all__ = [
     "IDENTITY",
+    "INTERPOLATIONS",
+    "KINDS",
     "RAS_TO_LPS",
     "CommandRegistration",
     "ElastixRegistration",
     "Grid",
-    "Interpolation",
-    "Kind",
     "LinearRegistration",
     "LinearTransform",
     "Registration",

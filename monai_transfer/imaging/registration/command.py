@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from monai_transfer.imaging.registration.files import (
 )
 from monai_transfer.imaging.registration.transform import LinearTransform
 
-Convention: TypeAlias = Literal["itk", "flirt", "ras"]
 _Reader: TypeAlias = Callable[[Path, Image, Image], LinearTransform]
 
 _READERS: Mapping[str, _Reader] = MappingProxyType(
@@ -63,7 +62,7 @@ class CommandRegistration:
     """
 
     arguments: Sequence[str]
-    convention: Convention = "itk"
+    convention: str = "itk"
     transform: str = "transform.txt"
     threads: int | None = None
 

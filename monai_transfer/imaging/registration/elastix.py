@@ -14,10 +14,10 @@ from numpy.typing import DTypeLike
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.image import Image
-from monai_transfer.imaging.registration.method import Kind, check_kind
+from monai_transfer.imaging.registration.method import check_kind
 from monai_transfer.imaging.registration.transform import RAS_TO_LPS, LinearTransform, about
 
-_STAGES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+_STAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"rigid": ("rigid",), "affine": ("rigid", "affine")}
 )
 
@@ -26,7 +26,7 @@ _STAGES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
 class ElastixRegistration:
     """Mattes mutual information, four resolutions, adaptive stochastic gradient descent.
 
-    Elastix's own parameter maps, but for these: an affine map starts from the rigid one; 8192
+    Elastix's own parameter maps, but for these: an affine map starts from the rigid one; 4096
     samples instead of 2048, which vary less; the start from the centres of both grids, since
     elastix refuses grids that do not overlap; a mask that is not eroded, which would leave nothing
     of it on thick slices.
@@ -34,6 +34,8 @@ class ElastixRegistration:
     Args:
         kind: ``rigid`` (6 parameters) or ``affine`` (12).
         threads: ``None`` for one per core.
+        samples: drawn anew at every step.
+        iterations: at each resolution.
 
     Raises:
         InputError: an unknown kind; when called, images that elastix finds no way to align.
@@ -42,8 +44,10 @@ class ElastixRegistration:
         Klein 2010 (elastix); Mattes 2003 (the metric); Klein 2009 (the optimiser).
     """
 
-    kind: Kind = "affine"
+    kind: str = "affine"
     threads: int | None = None
+    samples: int = 4096
+    iterations: int = 256
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
@@ -57,7 +61,7 @@ class ElastixRegistration:
         method = itk.ElastixRegistrationMethod.New(
             _itk_image(fixed, np.float32), _itk_image(moving, np.float32)
         )
-        method.SetParameterObject(_parameters(self.kind))
+        method.SetParameterObject(_parameters(self))
         method.SetNumberOfThreads(self.threads or 0)  # 0: one per core
         if fixed_mask is not None:
             inside = fixed_mask.with_voxels(fixed_mask.voxels > 0)
@@ -88,15 +92,16 @@ def _itk_image(image: Image, number_type: DTypeLike) -> Any:
     return converted
 
 
-def _parameters(kind: Kind) -> Any:
+def _parameters(method: ElastixRegistration) -> Any:
     import itk
 
     parameters = itk.ParameterObject.New()
-    for stage in _STAGES[kind]:
+    for stage in _STAGES[method.kind]:
         named = parameters.GetDefaultParameterMap(stage)
         named["AutomaticTransformInitialization"] = ["true" if stage == "rigid" else "false"]
         named["ErodeMask"] = ["false"]
-        named["NumberOfSpatialSamples"] = ["8192"]
+        named["NumberOfSpatialSamples"] = [str(method.samples)]
+        named["MaximumNumberOfIterations"] = [str(method.iterations)]
         named["WriteResultImage"] = ["false"]
         parameters.AddParameterMap(named)
     return parameters

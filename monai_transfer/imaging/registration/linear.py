@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from monai_transfer._types import Affine
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.registration.head import inside_head
-from monai_transfer.imaging.registration.method import Kind, check_kind
+from monai_transfer.imaging.registration.method import check_kind
 from monai_transfer.imaging.registration.mutual_information import (
     GRADES,
     MutualInformation,
@@ -51,14 +51,14 @@ class LinearRegistration:
         kind: ``rigid`` (6 parameters) or ``affine`` (12).
 
     Raises:
-        InputError: an unknown kind; when called, a mask off the fixed grid, or images that show
-            nothing in common.
+        InputError: an unknown kind; when called, a mask off the fixed image, or an image of one
+            value.
 
     Source:
         Ours; the metric is Mattes 2003. Ghafoorian 2017 says 'linearly' for T1 → FLAIR.
     """
 
-    kind: Kind = "affine"
+    kind: str = "affine"
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
@@ -75,6 +75,9 @@ class LinearRegistration:
                 brain; ``None`` for the inside of the head, found roughly.
         """
         first, second = (graded(image, grades=GRADES) for image in (fixed, moving))
+        for name, image in (("fixed", first), ("moving", second)):
+            if not image.voxels.any():
+                raise InputError("registration", f"{name} image", "vary", got="one value")
         second = refined(second, spacing_mm=_SLICES_MM)
         pyramids = (pyramid(each, spacings_mm=_SPACINGS_MM) for each in (first, second))
         levels = list(zip(*pyramids, strict=True))
@@ -84,17 +87,16 @@ class LinearRegistration:
         numbers[: found.size] = found
         for (coarse, other), count in zip(reversed(levels), _SAMPLES, strict=True):
             metric = MutualInformation(_samples(coarse, count=count, mask=focus), other)
-            numbers, score = _climbed(metric, numbers, centres=centres)
-        if score <= 0:
-            rule = "show the same head, or heads in the same pose"
-            raise InputError("registration", "images", rule, got="nothing in common")
+            numbers, _ = _climbed(metric, numbers, centres=centres)
         return LinearTransform(pose(numbers, centres))
 
 
 def _searched(fixed: Image, moving: Image) -> tuple[Numbers, Centres]:
     """The best of several rigid alignments of coarse copies, and the centres it goes by."""
     metric = MutualInformation(_samples(fixed, count=fixed.voxels.size), moving)
-    heads = [_world(image, ndimage.center_of_mass(image.voxels)) for image in (fixed, moving)]
+    heads = [
+        _world(image, np.array(ndimage.center_of_mass(image.voxels))) for image in (fixed, moving)
+    ]
     grids = [_world(image, (np.array(image.shape) - 1) / 2) for image in (fixed, moving)]
     places = heads[0], heads[0] + grids[1] - grids[0], heads[1]
     starts = [(turn, Centres(heads[0], place)) for place in places for turn in turns(_TURN_DEGREES)]
@@ -146,8 +148,8 @@ def _samples(fixed: Image, *, count: int, mask: Image | None = None) -> Samples:
     return Samples(_world(fixed, voxels), grades)
 
 
-def _world(image: Image, index: ArrayLike) -> Numbers:
+def _world(image: Image, index: NDArray[np.number]) -> Numbers:
     """LPS mm of voxel indices (…, 3)."""
     affine = RAS_TO_LPS @ image.affine
-    placed: Numbers = np.asarray(index, float) @ affine[:3, :3].T + affine[:3, 3]
+    placed: Numbers = index @ affine[:3, :3].T + affine[:3, 3]
     return placed

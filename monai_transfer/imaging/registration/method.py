@@ -1,12 +1,13 @@
 """What a registration method is."""
 
-from typing import Literal, Protocol, TypeAlias, get_args, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from monai_transfer.errors import choice
 from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.registration.transform import SpatialTransform
 
-Kind: TypeAlias = Literal["rigid", "affine"]
+KINDS = ("rigid", "affine")
+"""Linear maps: with 6 and with 12 parameters."""
 
 
 @runtime_checkable
@@ -30,6 +31,6 @@ class Registration(Protocol):
 
 
 def check_kind(kind: str) -> None:
-    """Refuse a kind of map that is none of :data:`Kind`."""
-    if kind not in get_args(Kind):
-        raise choice("registration", "kind", kind, get_args(Kind))
+    """Refuse a kind of map that is none of :data:`KINDS`."""
+    if kind not in KINDS:
+        raise choice("registration", "kind", kind, KINDS)

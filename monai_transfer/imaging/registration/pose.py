@@ -8,7 +8,6 @@ from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
 from monai_transfer._types import Affine
-from monai_transfer.imaging.registration.method import Kind
 
 _RADIUS_MM = 70.0
 """Of a brain: a turn or a stretch by so much over this moves its surface about so much."""
@@ -18,7 +17,7 @@ _STRETCHES = np.array([[0, 3, 4], [3, 1, 5], [4, 5, 2]])
 
 Numbers = NDArray[np.float64]
 
-PARAMETERS: dict[Kind, int] = {"rigid": 6, "affine": 12}
+PARAMETERS: dict[str, int] = {"rigid": 6, "affine": 12}
 """Shift (3), turn (3), stretch along the axes (3) and between them (3)."""
 
 

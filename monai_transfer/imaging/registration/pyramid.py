@@ -90,5 +90,5 @@ def graded(image: Image, *, grades: int) -> Image:
         counted = counted[counted != 0]
     low, high = np.percentile(counted, [0.1, 99.9]) if counted.size else (0.0, 1.0)
     scale = grades / (high - low) if high > low else 0.0
-    scaled: NDArray[np.float32] = np.clip((voxels - low) * np.float32(scale), 0, grades)
+    scaled: NDArray[np.float32] = np.clip((voxels - np.float32(low)) * np.float32(scale), 0, grades)
     return Image(scaled, image.affine)

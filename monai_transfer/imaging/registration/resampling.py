@@ -1,8 +1,9 @@
 """An image on another grid."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from monai_transfer.imaging.registration.transform import (
     SpatialTransform,
 )
 
-Interpolation: TypeAlias = Literal["linear", "nearest", "bspline"]
 _Plane: TypeAlias = NDArray[np.float32]
 _Sampler: TypeAlias = Callable[[list[_Plane]], NDArray[Any]]
 
@@ -45,7 +45,7 @@ def resample(
     grid: Grid | Image,
     *,
     transform: SpatialTransform = IDENTITY,
-    interpolation: Interpolation = "linear",
+    interpolation: str = "linear",
     outside: float = 0.0,
 ) -> Image:
     """The moving image on the fixed image's grid.
@@ -71,12 +71,11 @@ def resample(
         >>> resample(ramp, Grid((6, 2, 2), half)).voxels[:, 0, 0]
         array([0. , 0.5, 1. , 1.5, 2. , 2.5], dtype=float32)
     """
-    samplers = {"linear": _linear, "nearest": _nearest, "bspline": _bspline}
-    if interpolation not in samplers:
-        raise choice("resample", "interpolation", interpolation, samplers)
+    if interpolation not in INTERPOLATIONS:
+        raise choice("resample", "interpolation", interpolation, INTERPOLATIONS)
     if interpolation != "nearest":
         moving = moving.with_voxels(moving.voxels.astype(np.float32, copy=False))
-    sample = samplers[interpolation](moving.voxels)
+    sample = INTERPOLATIONS[interpolation](moving.voxels)
     voxels = np.full(grid.shape, outside, moving.voxels.dtype, order="F")
     for plane, index in zip(voxels.T, _planes(moving, grid, transform), strict=True):
         inside = np.ones(plane.shape, bool)
@@ -166,3 +165,9 @@ def _lerp(
     above *= fractions[-1]
     below += above
     return below
+
+
+INTERPOLATIONS: Mapping[str, Callable[[NDArray[Any]], _Sampler]] = MappingProxyType(
+    {"linear": _linear, "nearest": _nearest, "bspline": _bspline}
+)
+"""Ways to find values between voxels, by name."""
