@@ -137,7 +137,7 @@ def white_matter(options: argparse.Namespace) -> None:
 
 
 def on_grid(mask: Image, image: Image) -> np.ndarray:
-    """A mask on the grid of another image of the same session, by their affines."""
+    """A mask on the grid of another image of the same visit, by their affines."""
     affine = np.linalg.inv(mask.affine) @ image.affine
     places = nib.affines.apply_affine(affine, np.moveaxis(np.indices(image.shape), 0, -1))
     inside = (mask.voxels != 0).astype(np.float32)
