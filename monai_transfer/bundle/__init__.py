@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from monai_transfer.bundle.catalogue import BundleCard, list_bundles
-    from monai_transfer.bundle.cohort import Cohort, find_images, open_cohort
+    from monai_transfer.bundle.cohort import Cohort
     from monai_transfer.bundle.exporting import export
     from monai_transfer.bundle.location import bundles_dir, siblings
+    from monai_transfer.bundle.opening import find_images, open_cohort
     from monai_transfer.bundle.overrides import check_overrides
     from monai_transfer.bundle.submission import write_submission
     from monai_transfer.bundle.tracking import is_tracked, mlflow_handler
@@ -20,8 +21,8 @@ _HOMES = {
     "BundleCard": "catalogue",
     "list_bundles": "catalogue",
     "Cohort": "cohort",
-    "find_images": "cohort",
-    "open_cohort": "cohort",
+    "find_images": "opening",
+    "open_cohort": "opening",
     "export": "exporting",
     "bundles_dir": "location",
     "siblings": "location",

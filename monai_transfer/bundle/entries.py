@@ -43,12 +43,25 @@ def _modalities(content: Mapping[str, Any], wanted: Sequence[str]) -> list[str]:
     """The data set's modalities in the order of its images; all wanted ones are among them."""
     by_index = sorted(content["modality"].items(), key=lambda item: int(item[0]))
     given = [str(name).lower() for _, name in by_index]
+    require_modalities(given, wanted)
+    return given
+
+
+def require_modalities(given: Sequence[str], wanted: Sequence[str]) -> None:
+    """Refuse a data set that lacks a modality.
+
+    Args:
+        given: the data set's.
+        wanted: the network's.
+
+    Raises:
+        InputError: naming what is missing.
+    """
     missing = [name for name in wanted if name not in given]
     if missing:
         rule = f"include {', '.join(wanted)}"
         got = f"{', '.join(given)}: no {', '.join(missing)}"
         raise InputError("datalist", "modality", rule, got=got, todo="Name them in the datalist.")
-    return given
 
 
 def _as_mapping(entry: Any) -> Entry:

@@ -15,6 +15,7 @@ import ignite.distributed as idist
 from monai.bundle import ConfigComponent, ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
+from monai_transfer.bundle.help import show_options
 from monai_transfer.bundle.options import OPTIONS, check_kind, check_options
 from monai_transfer.bundle.references import (
     Id,
@@ -27,9 +28,9 @@ from monai_transfer.bundle.references import (
     unfold,
 )
 from monai_transfer.bundle.tracking import require_tracker
-from monai_transfer.bundle.workflow import running_config, running_workflow
+from monai_transfer.bundle.workflow import root, running_config, running_workflow
 from monai_transfer.errors import InputError, choice
-from monai_transfer.training import require_usable
+from monai_transfer.training import is_program, require_usable
 
 _TRACKING: Any = DEFAULT_MLFLOW_SETTINGS["configs"]
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
@@ -43,20 +44,26 @@ def check_overrides(*, debug: bool = False) -> None:
     argument that its target takes. What stands in the bundle's own files passes as it is.
 
     Under ``python -m monai.bundle`` an :class:`~monai_transfer.errors.InputError` from then on ends
-    the program with its message alone, however deep MONAI wrapped it.
+    the program with its message alone, however deep MONAI wrapped it. ``--help`` lists the options,
+    and ends it.
 
     Args:
         debug: keep the tracebacks.
 
     Raises:
         InputError: a key that nothing uses, with the close matches; or an option of another kind
-            than its default, or out of its range; or tracking without its packages.
+            than its default, or out of its range; tracking without its packages; or a transfer that
+            cannot be made.
+        SystemExit: after the list of options.
     """
-    if not debug and _is_program():
+    if not debug and is_program():
         sys.excepthook = _say_input_errors
     workflow = running_workflow()
     if workflow is None:
         return
+    if running_config().get("help") is True:
+        show_options(Path(root()), running_config())
+        raise SystemExit(0)
     require_tracker()
     config: dict[str, Any] = normalised(running_config())
     files = _files(Path(workflow.config_root_path))
@@ -72,11 +79,13 @@ def check_overrides(*, debug: bool = False) -> None:
     options = {name: workflow.parser.get_parsed_content(name) for name in given}
     check_options(options)
     _require_place(options, config)
+    if "adaptation" in config:  # an unknown strategy or source, before the data are opened
+        workflow.parser.get_parsed_content("adaptation")
 
 
 def _require_place(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:
     """The output folder can be written, and no other run's work is lost in it."""
-    resume = options.get("resume")
+    resume = bool(options.get("resume"))
     if resume and str(config["output_dir"]).startswith("$monai_transfer.bundle.new_run_dir"):
         todo = "Name the run's folder: --output_dir runs/…"
         raise InputError("options", "resume", "come with --output_dir", todo=todo)
@@ -127,11 +136,6 @@ def _require_parameters(identity: Id, config: Mapping[str, Any], workflow: Confi
             if taken is not None and key not in taken | ConfigComponent.non_arg_keys:
                 names = ("#".join((*where, name)) for name in taken)
                 raise choice("options", "key", "#".join((*where, key)), names)
-
-
-def _is_program() -> bool:
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec is not None and spec.name == "monai.bundle.__main__"
 
 
 def _say_input_errors(

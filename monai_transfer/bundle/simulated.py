@@ -4,14 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from monai_transfer.bundle.entries import require_modalities
 from monai_transfer.bundle.location import cache_dir
 from monai_transfer.data import Manifest, find_subjects, manifest_path, read_manifest
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.cohort import REVISION
 from monai_transfer.simulation.subject import check_request
 from monai_transfer.training import console
+
+_DEFAULTS = {"brats": (30, 2.0), "ms": (20, 1.0)}
+"""Disease → subjects and edge of a voxel in mm: what its bundle trains on in a few minutes."""
 
 # A process of its own: the workers of a simulation import the main module, which in a notebook or
 # in a script without a main guard would start the whole run again.
@@ -27,7 +32,11 @@ simulate_cohort(
 
 
 def simulated_default(
-    disease: str, *, subjects: int = 30, spacing_mm: float | None = None
+    disease: str,
+    modalities: Sequence[str],
+    *,
+    subjects: int | None = None,
+    spacing_mm: float | None = None,
 ) -> tuple[Manifest, Path]:
     """The description and the folder of the simulated cohort that a run without data takes.
 
@@ -36,26 +45,33 @@ def simulated_default(
 
     Args:
         disease: as in :func:`~monai_transfer.simulation.simulate_cohort`.
-        subjects: how many.
-        spacing_mm: edge of a voxel; ``None`` is 2.
+        modalities: that the cohort must have.
+        subjects: how many; ``None`` is 30 tumours or 20 patients with MS.
+        spacing_mm: edge of a voxel; ``None`` is 2 with tumours, 1 with MS.
 
     Raises:
-        InputError: an unknown disease or a spacing out of range.
+        InputError: an unknown disease or modality, or a spacing out of range.
     """
-    edge_mm = 2.0 if spacing_mm is None else float(spacing_mm)
+    number, edge_mm = _DEFAULTS.get(disease, (1, 1.0))
+    number, edge_mm = subjects or number, float(spacing_mm or edge_mm)
     check_request(disease, spacing_mm=edge_mm, seed=0, protocol=None)
     manifest = read_manifest(manifest_path(f"simulated_{disease}"))
-    name = f"{disease}_{subjects}_subjects_{edge_mm:g}_mm_revision_{REVISION}"
+    require_modalities(list(manifest.modalities), modalities)
+    name = f"{disease}_{number}_subjects_{edge_mm:g}_mm_revision_{REVISION}"
     folder = cache_dir() / name
-    if _is_complete(manifest, folder, subjects):
-        console.print(f"No --dataset_dir: the simulated cohort of {subjects} subjects is reused.")
+    if _is_complete(manifest, folder, number):
+        _say(f"the simulated cohort of {number} subjects in {folder} is reused.")
         return manifest, folder
-    console.print(f"No --dataset_dir: simulating {subjects} subjects ({disease}) once.")
-    workers = max(1, min(_cores(), subjects // 8))  # each takes some seconds to start
-    request = json.dumps([disease, str(folder), subjects, edge_mm, workers])
+    _say(f"simulating {number} subjects ({disease}) once, into {folder}")
+    workers = max(1, min(_cores(), number // 8))  # each takes some seconds to start
+    request = json.dumps([disease, str(folder), number, edge_mm, workers])
     package = str(Path(__file__).absolute().parents[2])
     subprocess.run([sys.executable, "-c", _SIMULATE, request, package], check=True)
     return manifest, folder
+
+
+def _say(what: str) -> None:
+    console.print(f"No --dataset_dir: {what}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _is_complete(manifest: Manifest, folder: Path, subjects: int) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_transfer.imaging.nyul import StandardScale
+from monai_transfer.imaging.nyul import StandardScale, require_named
 
 _RATIO = 2.0
 _MIDDLE = 5  # the median, of the landmarks
@@ -26,6 +26,9 @@ def exchanged_modalities(
         scale: of the source's cohort.
         modalities: name of each channel; what the scale does not have is not judged.
 
+    Raises:
+        InputError: another number of names than of channels.
+
     Source:
         Ours. The pair must fit twice as well exchanged. With a scale of 12 simulated subjects,
         none of 12 others and of three real ones was named as listed; with T2 and another modality
@@ -39,6 +42,7 @@ def exchanged_modalities(
         >>> exchanged_modalities(np.array([steep, rising]), scale=scale, modalities=["t1", "t2"])
         ['t1 looks like t2, and t2 like t1']
     """
+    require_named(len(own), modalities)
     known = [i for i, name in enumerate(modalities) if name in scale.landmarks]
     names = [modalities[i] for i in known]
     standard = np.array([scale.landmarks[name] for name in names])

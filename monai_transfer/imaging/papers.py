@@ -76,7 +76,11 @@ leave 128 or 160; the percentiles are of all voxels that are left, as no mask is
 Z22_DROPPED_SLICES: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"bahc": (0, 61), "stroke": (0, 29), "ms": (50, 11), "anatomy": (50, 11)}
 )
-"""Zoetmulder's data sets → axial slices left out at the bottom and at the top."""
+"""Zoetmulder's data sets → axial slices left out at the bottom and at the top.
+
+The paper calls them empty. On the template's own grid 50 at the bottom and 61 at the top are not:
+they are the brain below −22 mm and above 55 mm. The counts are kept as published.
+"""
 
 
 def _z22(dataset: str) -> Recipe:

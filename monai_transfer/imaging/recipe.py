@@ -26,11 +26,12 @@ class Preparation:
         reference: modality that the subject's others are registered to; ``None``: they are on one
             grid as they are.
         registration: kind of map to the reference; ``None`` without one.
-        brain_extraction: everything but the brain is exactly 0.
+        brain_extraction: everything but the brain is exactly 0; by a mask on the last grid, as
+            interpolation of what was cut out before would leave a dark rim that is counted.
         bias_field: the bias field is divided out.
         nyul: histograms are brought to the standard scale of the source's cohort.
         space: ``mni152`` is registered to the template by an affine map, on a grid of its axes.
-        spacing_mm: edges of a voxel; ``None``: of the reference, whatever they are.
+        spacing_mm: edges of a voxel; ``None``: of the reference or the template, whatever they are.
     """
 
     reference: str | None = None
@@ -45,8 +46,6 @@ class Preparation:
         if (self.reference is None) != (self.registration is None):
             rule = "be given with a reference, and only then"
             raise InputError("recipe", "registration", rule, got=self.registration)
-        if self.spacing_mm is None and self.space == "mni152":
-            raise InputError("recipe", "spacing_mm", "be given in the template's space")
         _above_zero("spacing_mm", self.spacing_mm)
 
 

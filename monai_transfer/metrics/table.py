@@ -160,7 +160,21 @@ def format_summary(frame: pd.DataFrame, *, title: str = "") -> Table:
     for region, part in rows.groupby("region", sort=False):
         by_metric = part.set_index("metric")
         table.add_row(str(region), *(_cell(metric, by_metric.loc[metric]) for metric in metrics))
+    table.caption = _diagonals(frame)
     return table
+
+
+def _diagonals(frame: pd.DataFrame) -> str | None:
+    """Where HD95 is no distance between two surfaces, see :mod:`~monai_transfer.metrics.masks`."""
+    volumes = ["truth_volume_ml", "prediction_volume_ml"]
+    if not {"hd95_mm", *volumes} <= set(frame):
+        return None
+    one_sided = frame[(frame[volumes] > 0).sum(axis=1) == 1]
+    counts = one_sided.groupby("region", sort=False).size()
+    if counts.empty:
+        return None
+    listed = ", ".join(f"{region} {count}" for region, count in counts.items())
+    return f"HD95 is the image's diagonal where only truth or prediction is empty: {listed}"
 
 
 def _cell(metric: str, row: "pd.Series[float]") -> str:

@@ -1,7 +1,6 @@
 """Runs of a bundle as the commands a person would type."""
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,15 +29,3 @@ def bundle_command(configs: Sequence[str | Path], options: Mapping[str, Any]) ->
         for text in (f"--{name}", "$None" if value is None else str(value))
     ]
     return [sys.executable, "-m", "monai.bundle", "run", "--config_file", listed, *given]
-
-
-def typed(command: Sequence[str]) -> str:
-    r"""A command as one line for a shell, ``python`` standing for this interpreter.
-
-    Example:
-        >>> typed(bundle_command(["a.json", "b.json"], {"cases": None}))
-        'python -m monai.bundle run --config_file \'["a.json","b.json"]\' --cases \'$None\''
-    """
-    words = ["python" if word == sys.executable else word for word in command]
-    # inside a shell's single quotes a list of files reads better with double ones
-    return shlex.join(w.replace("'", '"') if w.startswith("['") else w for w in words)

@@ -3,6 +3,7 @@
 from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
+from monai_transfer.training.commands import is_program, typed
 from monai_transfer.training.events import EventLog
 from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
 from monai_transfer.training.finite import StayFinite
@@ -12,7 +13,14 @@ from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_wei
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
-from monai_transfer.training.run import conclude, load_best, on_device, prepare, rank_device
+from monai_transfer.training.run import (
+    conclude,
+    load_best,
+    on_device,
+    prepare,
+    prepare_inference,
+    rank_device,
+)
 from monai_transfer.training.scoring import ScoreSubjects
 from monai_transfer.training.segmentation import (
     LabelMapd,
@@ -50,10 +58,12 @@ __all__ = [
     "console",
     "fold_threshold",
     "has_bfloat16",
+    "is_program",
     "label_map",
     "load_best",
     "on_device",
     "prepare",
+    "prepare_inference",
     "progress_bar",
     "rank_device",
     "read_checkpoint",
@@ -65,4 +75,5 @@ __all__ = [
     "set_operating_point",
     "to_original_grid",
     "train",
+    "typed",
 ]

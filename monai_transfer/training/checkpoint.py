@@ -8,6 +8,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint as IgniteCheckpoint
 
+from monai_transfer._terminal import console
 from monai_transfer.training.files import save_checkpoint
 from monai_transfer.training.identity import identity
 from monai_transfer.training.provenance import RunRecord
@@ -16,7 +17,7 @@ from monai_transfer.training.randomness import (
     random_states,
     restore_random_states,
 )
-from monai_transfer.training.session import CHECKPOINT
+from monai_transfer.training.session import CHECKPOINT, without_alarm
 from monai_transfer.transfer import Adaptation
 
 
@@ -56,6 +57,8 @@ class Checkpoint:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step_ends)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_completed)
         self.validator.add_event_handler(Events.ITERATION_COMPLETED, self._stop)
+        for watched in (engine, self.validator):
+            without_alarm(watched)
 
     def save(self, engine: Engine) -> None:
         """Save now, between two steps of the trainer.
@@ -99,6 +102,7 @@ class Checkpoint:
             IgniteCheckpoint.load_objects(self._all(engine), earlier["states"])
             self.adaptation.verify()
             self._go_on(engine, earlier["random"])
+            self._announce(engine)
         self._tell(engine)
 
     def _go_on(self, engine: Engine, random: Mapping[str, Any]) -> None:
@@ -110,6 +114,12 @@ class Checkpoint:
         loader.sampler.skip(steps * loader.batch_size)
         self._within_epoch = True
         self._random = random  # not yet: the loader, opened a second time, draws a number first
+
+    def _announce(self, engine: Engine) -> None:
+        done, epochs = engine.state.epoch, engine.state.max_epochs or 0
+        if idist.get_rank() == 0:
+            where = f"in epoch {done + 1} of {epochs}" if done < epochs else "after its last epoch"
+            console.print(f"The run goes on {where}.", highlight=False)
 
     def _step_begins(self, engine: Engine) -> None:
         del engine

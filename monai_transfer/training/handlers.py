@@ -14,6 +14,7 @@ from monai_transfer._files import written_aside
 from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import is_best
 from monai_transfer.training.losses import loss_of
+from monai_transfer.training.session import without_alarm
 
 
 class EngineProgress:
@@ -29,6 +30,7 @@ class EngineProgress:
 
     def attach(self, engine: Engine) -> None:
         """Show the bar while the engine runs, and take it away even when it fails."""
+        without_alarm(engine)
         if idist.get_rank() == 0:
             engine.add_event_handler(Events.STARTED, self._start)
             engine.add_event_handler(Events.ITERATION_COMPLETED, self._advance)

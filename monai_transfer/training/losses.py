@@ -1,5 +1,6 @@
 """Kaur 2019's loss: cross entropy with class weights that decay towards 1."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
 from monai_transfer.training.segmentation import read_label
+
+_DOWN = 2.0
+"""A class weight that has come down: at most two voxels of another class count as much as one."""
 
 
 class DecayingWeightCrossEntropy(nn.Module):
@@ -50,6 +54,29 @@ class DecayingWeightCrossEntropy(nn.Module):
     def weights(self, epoch: int) -> Tensor:
         """Class weights, shape (classes,), at an epoch counted from 0."""
         return 1 + (self.initial - 1) * self.decay**epoch
+
+    def warning(self, epochs: int) -> str | None:
+        """What to say of a training that ended before its weights came down; ``None``: they did.
+
+        Args:
+            epochs: how many it had.
+
+        Example:
+            >>> DecayingWeightCrossEntropy([1.0, 101.0], decay=0.5).warning(epochs=2)
+            'Class weights came down to 51.0 only, not to 1: far too much will be marked. Train for
+            8 epochs or more, or lower --class_weight_decay.'
+        """
+        reached = float(self.weights(epochs - 1).max())
+        if reached <= _DOWN:
+            return None
+        said = (
+            f"Class weights came down to {reached:.1f} only, not to 1: far too much will be marked."
+        )
+        if self.decay == 1:
+            return f"{said} Lower --class_weight_decay."
+        excess = (float(self.initial.max()) - 1) / (_DOWN - 1)
+        enough = 1 + math.ceil(math.log(excess) / -math.log(self.decay))
+        return f"{said} Train for {enough} epochs or more, or lower --class_weight_decay."
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Mean loss over the voxels, normalised by the sum of their weights.

@@ -1,6 +1,7 @@
 """The steps of a run that a bundle's ``run`` list calls between MONAI's engines."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ignite.distributed as idist
@@ -14,10 +15,14 @@ from monai_transfer.training.best import load_best as load_weights
 from monai_transfer.training.files import read_checkpoint, save_atomically
 from monai_transfer.training.handlers import History
 from monai_transfer.training.identity import identity, require_same
+from monai_transfer.training.losses import DecayingWeightCrossEntropy
 from monai_transfer.training.pictures import learning_curve
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.session import CHECKPOINT
 from monai_transfer.transfer import Adaptation
+
+_SHOWN = 12
+"""Files of a run's folder that its last line names."""
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
@@ -53,6 +58,30 @@ def prepare(adaptation: Adaptation, record: RunRecord) -> None:
                 aside.write_text(adaptation.report.to_json(), "utf-8")
 
 
+def prepare_inference(
+    entries: Sequence[Any],
+    record: RunRecord,
+    *,
+    weights: str | os.PathLike[str],
+    spacing_mm: float | None,
+) -> None:
+    """Before an inference: take the folder; say how many subjects, which weights, which grid.
+
+    Args:
+        entries: of the subjects.
+        record: of the run.
+        weights: path of the network's.
+        spacing_mm: of the grid the network works on; ``None`` is each image's own.
+
+    Raises:
+        InputError: see :meth:`~monai_transfer.training.provenance.RunRecord.begin`.
+    """
+    record.begin()
+    grid = "each image's own grid" if spacing_mm is None else f"{spacing_mm:g} mm"
+    said = f"Segmenting {len(entries)} subjects at {grid} with {os.fspath(weights)}"
+    console.print(said, highlight=False, markup=False, soft_wrap=True)
+
+
 def load_best(adaptation: Adaptation, record: RunRecord) -> None:
     """After training: prove that what was frozen is untouched, then take the best epoch's weights.
 
@@ -73,7 +102,12 @@ def load_best(adaptation: Adaptation, record: RunRecord) -> None:
 
 
 def conclude(
-    adaptation: Adaptation, record: RunRecord, history: History | None = None, **more: Any
+    adaptation: Adaptation,
+    record: RunRecord,
+    history: History | None = None,
+    *,
+    loss: DecayingWeightCrossEntropy | None = None,
+    **more: Any,
 ) -> None:
     """After the test: publish the weights, write ``run.json``, say where everything is.
 
@@ -83,7 +117,8 @@ def conclude(
     Args:
         adaptation: of the trained network.
         record: of the run.
-        history: of the training; ``None`` after an evaluation, which publishes no weights.
+        history: of the training; ``None`` after what publishes no weights.
+        loss: of the training, to warn when it ended before the class weights came down.
         more: further plain values for ``run.json``.
     """
     with record.session.running():
@@ -94,9 +129,13 @@ def conclude(
         return
     if history is not None and adaptation.frozen:
         console.print(f"{len(adaptation.frozen)} frozen tensors are bit-identical.")
+    warning = loss.warning(int(history.frame()["epoch"].max())) if loss and history else None
+    if warning is not None:
+        console.print(warning, style="yellow", highlight=False, soft_wrap=True)
     found = sorted(p.name for p in record.output_dir.iterdir() if not p.name.startswith("."))
-    where, listed = escape(str(record.output_dir)), escape(", ".join(found))
-    console.print(f"Everything is in [bold]{where}[/]: {listed}", soft_wrap=True)
+    more_files = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    where, listed = escape(str(record.output_dir)), escape(", ".join(found[:_SHOWN]))
+    console.print(f"Everything is in [bold]{where}[/]: {listed}{more_files}", soft_wrap=True)
 
 
 def _publish(

@@ -49,18 +49,23 @@ class SaveSegmentationd(MapTransform):
     Args:
         keys: of the label map.
         output_dir: folder, made when the first file is written.
+
+    Attributes:
+        written: names of the files so far.
     """
 
     def __init__(self, keys: KeysCollection, output_dir: str | Path) -> None:
         super().__init__(keys)
         self.output_dir = Path(output_dir)
+        self.written: list[str] = []
 
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         """Write the file; the data pass through unchanged."""
         for key in self.key_iterator(dict(data)):
             labels = torch.as_tensor(data[key])[0].cpu().numpy().astype(np.uint8)
             like = load_image(first_file(data["image"]))
-            save_label_map(labels, like, self.output_dir / f"{data['subject']}.nii.gz")
+            self.written.append(f"{data['subject']}.nii.gz")
+            save_label_map(labels, like, self.output_dir / self.written[-1])
         return data
 
 

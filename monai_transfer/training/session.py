@@ -1,22 +1,24 @@
 """A run's hold on its folder: one at a time, its status told, its end in order."""
 
 import atexit
+import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
 import ignite.distributed as idist
-from rich.markup import escape
+from ignite.engine import Engine
 
 from monai_transfer._files import remove_orphans
 from monai_transfer._lock import FolderLock
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
+from monai_transfer.training.commands import own_command
 from monai_transfer.training.status import Status, read_status, reason_of
 
 CHECKPOINT = "checkpoint.pt"
@@ -31,6 +33,16 @@ class Stopped(SystemExit):
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
         self.signal = signal.Signals(signum).name
+
+
+def without_alarm(engine: Engine) -> None:
+    """Keep an engine from logging a stop as the error that ignite takes it for."""
+    engine.logger.addFilter(_is_no_stop)
+
+
+def _is_no_stop(record: logging.LogRecord) -> bool:
+    del record
+    return not isinstance(sys.exc_info()[1], Stopped)
 
 
 class Session:
@@ -49,6 +61,7 @@ class Session:
         self.folder = folder
         self.status = Status("running")
         self.asked: int | None = None
+        self.told: Callable[[str], None] | None = None  # what else is told how the run ended
         self._deferring = False
         self._process = os.getpid()
         self._lock = FolderLock(folder)
@@ -81,8 +94,8 @@ class Session:
         """Say how the run ended, and give the folder back; the first end counts.
 
         Args:
-            state: ``done``, which also removes the checkpoint, or ``failed``.
-            reason: why it failed.
+            state: ``done``, which also removes the checkpoint, ``stopped`` or ``failed``.
+            reason: why it is not done.
 
         Raises:
             OSError: ``done`` cannot be written; the run is not at its end.
@@ -96,6 +109,8 @@ class Session:
         else:
             with suppress(OSError):  # of a full disk it cannot be told on that disk
                 self._write(status)
+            if self.told is not None:
+                self.told(state)
         Session.current = None
         atexit.unregister(self._abandon)
         for signum, handler in self._handlers.items():
@@ -133,15 +148,17 @@ class Session:
         """
         stopped = Stopped(signum or self.asked or signal.SIGTERM)
         if Session.current is self:
-            self.end("failed", f"stopped by {stopped.signal}")
+            self.end("stopped", f"stopped by {stopped.signal}")
             if idist.get_rank() == 0:
-                console.print(
-                    f"Stopped by {stopped.signal}. To go on: the same command with "
-                    f"--resume True --output_dir {escape(str(self.folder))}",
-                    highlight=False,
-                    soft_wrap=True,
-                )
+                self._announce_stop(stopped.signal)
         raise stopped
+
+    def _announce_stop(self, signal_name: str) -> None:
+        resume = (self.folder / CHECKPOINT).exists()
+        epochs = f" after epoch {self.status.epoch} of {self.status.epochs}" * resume
+        how = "To go on" if resume else "Nothing is kept. To begin again"
+        said = f"Stopped by {signal_name}{epochs}. {how}: {own_command(self.folder, resume=resume)}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
 
     def _occupy(self, *, resume: bool) -> None:
         where = f"output_dir {self.folder}"
@@ -195,13 +212,12 @@ class Session:
             self.end("failed", "ended early" if error is None else reason_of(error))
 
 
-def require_usable(folder: str | os.PathLike[str], *, resume: bool | None = False) -> None:
+def require_usable(folder: str | os.PathLike[str], *, resume: bool = False) -> None:
     """Refuse a folder that a run cannot use, or in which it would overwrite another.
 
     Args:
         folder: of the run; need not exist.
-        resume: whether to go on with the run that is there; ``None`` when files are only added
-            to what is there, as an inference does.
+        resume: whether to go on with the run that is there.
 
     Raises:
         InputError: it cannot be written; it holds a run that is done; or, unless `resume`, one
@@ -214,8 +230,6 @@ def require_usable(folder: str | os.PathLike[str], *, resume: bool | None = Fals
         raise InputError(where, "it", "be a folder", got=f"the file {nearest.name}")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(where, "it", "be writable", todo="Choose another --output_dir.")
-    if resume is None:
-        return
     status = read_status(path)
     if status is not None and status.state == "done":
         todo = "Choose another --output_dir."

@@ -1,4 +1,4 @@
-"""What a run says of itself in ``status.json``: running, failed or done."""
+"""What a run says of itself in ``status.json``: running, stopped, failed or done."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from monai_transfer.errors import InputError
 STATUS = "status.json"
 """Its name in a run's folder."""
 
-STATES = ("running", "failed", "done")
+STATES = ("running", "stopped", "failed", "done")
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Status:
     """State of a run; no path, host or user in it.
 
     Args:
-        state: ``running``, ``failed`` or ``done``. A run that was killed outright can say nothing:
-            it still reads ``running``, with an old date.
+        state: ``running``, ``stopped`` (by a signal), ``failed`` or ``done``. A run that was killed
+            outright can say nothing: it still reads ``running``, with an old date.
         epoch: the last complete one.
         epochs: how many there will be; 0 before that is known, and for an evaluation.
-        reason: why it failed.
+        reason: why it stopped or failed.
     """
 
     state: str

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import ignite.distributed as idist
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 from monai.handlers import MLFlowHandler
 from monai.utils import path_to_sqlite_uri
 
@@ -26,8 +27,8 @@ class MLflowTracking:
     """Follow a training in MLflow: options as parameters, loss and validation of every epoch.
 
     At the end of the run come the test's means and copies of its tables and pictures. A run that is
-    gone on with after an interruption goes on in the store too. One that failed stays unfinished
-    there.
+    gone on with after an interruption goes on in the store too. One that failed is FAILED there,
+    one that a signal ended KILLED.
 
     Args:
         record: of the run; its folder's name is the run's name in the store.
@@ -66,7 +67,8 @@ class MLflowTracking:
             **self._settings, iteration_log=False, epoch_logger=self._log_epoch
         )
         self._handler.attach(engine)
-        self.record.tracking = self
+        engine.add_event_handler(Events.STARTED, self._running)
+        self.record.tracking, self.record.session.told = self, self._ended
 
     def conclude(self) -> None:
         """Log the result of the run, from the files in its folder, and close it in the store."""
@@ -79,6 +81,15 @@ class MLflowTracking:
             if path.is_file():
                 client.log_artifact(run, str(path))
         self._handler.close()
+
+    def _running(self) -> None:
+        """A run that is gone on with may have been called failed."""
+        self._handler.client.update_run(self._handler.cur_run.info.run_id, status="RUNNING")
+
+    def _ended(self, state: str) -> None:
+        self._handler.run_finish_status = "KILLED" if state == "stopped" else "FAILED"
+        with suppress(Exception):  # the store itself may be what failed
+            self._handler.close()
 
     def _log_epoch(self, engine: Engine) -> None:
         epoch, run = engine.state.epoch, self._handler.cur_run.info.run_id

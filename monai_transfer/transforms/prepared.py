@@ -12,7 +12,7 @@ from monai_transfer.errors import InputError
 from monai_transfer.imaging.expectations import check_prepared
 from monai_transfer.imaging.nyul import StandardScale
 from monai_transfer.imaging.recipe import Recipe
-from monai_transfer.transforms.naming import subject_of
+from monai_transfer.transforms.naming import blamed_on, subject_of
 
 
 class CheckPreparedd(MapTransform):
@@ -44,7 +44,9 @@ class CheckPreparedd(MapTransform):
         """Look at every image; the data pass through."""
         for key in self.key_iterator(dict(data)):
             image = data[key]
-            if faults := self.check(convert_to_numpy(image), image.affine.numpy()):
+            with blamed_on(subject_of(data, key)):
+                faults = self.check(convert_to_numpy(image), image.affine.numpy())
+            if faults:
                 name = self.recipe.name
                 raise InputError(
                     subject_of(data, key),

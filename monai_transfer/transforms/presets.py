@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from monai.transforms import (
@@ -33,9 +33,12 @@ from monai_transfer.transforms.naming import file_of
 from monai_transfer.transforms.prepared import CheckPreparedd
 from monai_transfer.transforms.template import ToTemplateGridd
 
+AnyRecipe: TypeAlias = str | Recipe | Mapping[str, Any]
+"""A recipe, the name of a paper's, or its JSON object."""
+
 
 def preset(
-    recipe: str | Recipe | Mapping[str, Any],
+    recipe: AnyRecipe,
     *,
     label_values: Sequence[int] | None = None,
     divisor: int = 1,
@@ -71,10 +74,7 @@ def preset(
         ['LoadImaged', 'Orientationd', 'OneGridd', 'ResizeWithPadOrCropd', 'ScalePercentilesd',
          'EnsureTyped']
     """
-    if isinstance(recipe, str):
-        recipe = named_recipe(recipe)
-    elif not isinstance(recipe, Recipe):
-        recipe = Recipe.from_dict(recipe)
+    recipe = _recipe(recipe)
     if isinstance(standard_scale, str):
         standard_scale = read_standard_scale(standard_scale)
     checked = CheckPreparedd("image", recipe, scale=standard_scale, modalities=modalities)
@@ -102,11 +102,12 @@ def k19(
     size: Sequence[int] | None = None,
     divisor: int = 8,
     label_values: Sequence[int] | None = None,
+    prepared: AnyRecipe | None = None,
 ) -> Compose:
     """Kaur 2019's chain for skull-stripped, co-registered images of one subject.
 
     The preset ``k19`` with another grid. Brain extraction, N4, Nyúl and registration come before
-    it, on disk; it takes images that were prepared otherwise, too.
+    it, on disk.
 
     Args:
         spacing_mm: of the isotropic grid the network works on; images that are already on it are
@@ -119,6 +120,8 @@ def k19(
         divisor: what the network's poolings need the size to be a multiple of.
         label_values: label value of each class index of the network; ``None`` leaves out the
             label.
+        prepared: recipe that images must have been prepared by, as the source's card says it;
+            ``None`` takes any.
 
     Returns:
         See :func:`preset`; the background is exactly 0.
@@ -134,8 +137,15 @@ def k19(
     """
     extent = None if size is None else (int(size[0]), int(size[1]), int(size[2]))
     loading = replace(K19.loading, spacing_mm=spacing_mm, size=extent)
-    recipe = replace(K19, loading=loading)
-    return preset(recipe, label_values=label_values, divisor=divisor, check=False)
+    recipe = replace(K19 if prepared is None else _recipe(prepared), loading=loading)
+    check = prepared is not None
+    return preset(recipe, label_values=label_values, divisor=divisor, check=check)
+
+
+def _recipe(given: AnyRecipe) -> Recipe:
+    if isinstance(given, str):
+        return named_recipe(given)
+    return given if isinstance(given, Recipe) else Recipe.from_dict(given)
 
 
 def _placed(keys: list[str], loading: Loading) -> list[Transform]:

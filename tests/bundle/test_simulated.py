@@ -23,17 +23,18 @@ def contents(folder: Path) -> dict[str, tuple[int, int]]:
 def test_a_cohort_is_simulated_once_then_reused_and_goes_on_when_incomplete(
     cache: Path, capsys: pytest.CaptureFixture[str]
 ):
-    manifest, folder = simulated_default("ms", subjects=2, spacing_mm=8)
+    manifest, folder = simulated_default("ms", ["t1"], subjects=2, spacing_mm=8)
     assert folder.parent == cache
     first, second = find_subjects(manifest, folder)
-    assert capsys.readouterr().out == "No --dataset_dir: simulating 2 subjects (ms) once.\n"
-    before = contents(folder)
-    assert simulated_default("ms", subjects=2, spacing_mm=8) == (manifest, folder)
     said = capsys.readouterr().out
-    assert said == "No --dataset_dir: the simulated cohort of 2 subjects is reused.\n"
+    assert said == f"No --dataset_dir: simulating 2 subjects (ms) once, into {folder}\n"
+    before = contents(folder)
+    assert simulated_default("ms", ["t1"], subjects=2, spacing_mm=8) == (manifest, folder)
+    said = capsys.readouterr().out
+    assert said == f"No --dataset_dir: the simulated cohort of 2 subjects in {folder} is reused.\n"
     assert contents(folder) == before
     (folder / second.images[1]).unlink()
-    simulated_default("ms", subjects=2, spacing_mm=8)
+    simulated_default("ms", ["t1"], subjects=2, spacing_mm=8)
     assert "simulating 2 subjects" in capsys.readouterr().out
     assert (folder / second.images[1]).exists()
     kept = str(folder / first.images[0])
@@ -43,13 +44,13 @@ def test_a_cohort_is_simulated_once_then_reused_and_goes_on_when_incomplete(
 def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
     folders = {
-        simulated_default(disease, subjects=subjects, spacing_mm=spacing)[1]
+        simulated_default(disease, ["t1"], subjects=subjects, spacing_mm=spacing)[1]
         for disease, subjects, spacing in (
             *(("ms", 2, 8), ("ms", 3, 8), ("ms", 2, 4), ("brats", 2, 8), ("ms", 2, None)),
-            ("ms", 2, 2.0),  # None is 2
+            *(("ms", 2, 1.0), ("brats", 2, 2.0), ("brats", 2, None)),  # None is 1, and 2
         )
     }
-    assert len(folders) == 5
+    assert len(folders) == 6
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,13 @@ def test_what_cannot_be_simulated_is_refused(
     disease: str, spacing_mm: float, fragment: str, cache: Path
 ):
     with pytest.raises(InputError, match=fragment):
-        simulated_default(disease, spacing_mm=spacing_mm)
+        simulated_default(disease, ["t1"], spacing_mm=spacing_mm)
+    assert not cache.exists()
+
+
+def test_a_modality_that_cannot_be_simulated_is_refused_before(cache: Path):
+    with pytest.raises(InputError, match=r"modality must include t1, dwi, got .*: no dwi"):
+        simulated_default("ms", ["t1", "dwi"])
     assert not cache.exists()
 
 
@@ -72,7 +79,7 @@ def test_it_works_from_a_script_without_a_main_guard(tmp_path: Path):
         "from monai_transfer.bundle import simulated\n"
         "print('started', flush=True)\n"
         "simulated._cores = lambda: 2\n"
-        "simulated.simulated_default('ms', subjects=16, spacing_mm=8)\n"
+        "simulated.simulated_default('ms', ['t1'], subjects=16, spacing_mm=8)\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, check=True, cwd=tmp_path

@@ -48,9 +48,10 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
     built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
-    assert set(listed) == set(plain) - built
+    weights = {"weights": read(bundle, "evaluate.json")["weights"]}
+    assert set(listed) == {*plain, *weights} - built
     for name, default in listed.items():
-        value = plain[name]
+        value = (plain | weights)[name]
         if isinstance(value, bool | int | float):
             assert default == str(value), name
         if value is None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -56,13 +57,19 @@ def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
 ):
     folder = copied(name, room, labels=False)
     regridded(folder)
-    assert "Segmentations are in out" in infer(name, folder)
+    said = infer(name, folder)
+    assert "Segmenting 2 subjects at 6 mm with " in said
+    assert "Everything is in out: " in said
     subjects = find_subjects(
         replace(read_manifest(manifest_path(MANIFESTS[name])), label=None), folder
     )
-    assert {path.name for path in Path("out").iterdir()} == {
-        f"{s.subject}.nii.gz" for s in subjects
-    }
+    names = [f"{s.subject}.nii.gz" for s in subjects]
+    assert {path.name for path in Path("out").iterdir()} == {*names, "run.json", "status.json"}
+    record = json.loads(Path("out/run.json").read_text())
+    assert record["outputs"] == names
+    assert record["config"]["spacing_mm"] == 6.0
+    assert record["data"]["name"] == MANIFESTS[name]
+    assert record["transfer"]["source_sha256"]
     for subject in subjects:
         result, image = (
             nib.load(f"out/{subject.subject}.nii.gz"),
@@ -81,7 +88,7 @@ def test_the_result_does_not_depend_on_the_window_beyond_a_few_voxels(
     folder = copied("brats_ft", room, labels=True)
     infer("brats_ft", folder)
     infer("brats_ft", folder, window_size=[24, 24, 24], output_dir="cut")
-    for path in Path("out").iterdir():
+    for path in Path("out").glob("*.nii.gz"):
         whole, cut = (np.asanyarray(nib.load(p).dataobj) for p in (path, Path("cut", path.name)))
         assert (whole == cut).mean() > 0.9
 
@@ -91,11 +98,11 @@ def test_without_a_folder_the_simulated_test_subjects_are_segmented(
 ):
     described = read_manifest(manifest_path("simulated_ms"))
     monkeypatch.setattr(
-        "monai_transfer.bundle.cohort.simulated_default",
-        lambda disease, **_: (described, room.cohort("ms_source")),
+        "monai_transfer.bundle.opening.simulated_default",
+        lambda *_, **__: (described, room.cohort("ms_source")),
     )
     infer("ms_source", room.cohort("ms_source"), dataset_dir="$None")
-    assert len(list(Path("out").iterdir())) == 1  # a fifth of five
+    assert len(list(Path("out").glob("*.nii.gz"))) == 1  # a fifth of five
 
 
 def test_a_broken_image_is_refused_before_any_is_segmented(infer: Callable[..., str], room: Any):
@@ -107,12 +114,26 @@ def test_a_broken_image_is_refused_before_any_is_segmented(infer: Callable[..., 
     nib.save(nib.Nifti1Image(voxels, image.affine), broken)
     with pytest.raises(RuntimeError) as caught:
         infer("ms_source", folder)
-    refusal = caught.value.__cause__
-    while not isinstance(refusal, InputError):
-        assert refusal is not None
-        refusal = refusal.__cause__
-    assert broken.name in str(refusal)
+    assert broken.name in str(refusal(caught.value))
     assert not Path("out").exists()
+
+
+def test_a_folder_with_finished_segmentations_is_refused(infer: Callable[..., str], room: Any):
+    folder = copied("ms_source", room, labels=False)
+    infer("ms_source", folder)
+    before = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
+    with pytest.raises(RuntimeError) as caught:
+        infer("ms_source", folder)
+    assert "hold no run that is done. Choose another --output_dir." in str(refusal(caught.value))
+    assert {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()} == before
+
+
+def refusal(error: BaseException | None) -> InputError:
+    """The input error below what MONAI made of it."""
+    while not isinstance(error, InputError):
+        assert error is not None
+        error = error.__cause__
+    return error
 
 
 def test_weights_of_a_training_are_taken(
@@ -125,7 +146,7 @@ def test_weights_of_a_training_are_taken(
     run(room.bundle("ms_source") / "train.json", output_dir="trained", **other)
     infer("ms_source", folder, weights="trained/model.pt", output_dir="second")
     first, second = (
-        np.concatenate([nib.load(p).get_fdata().ravel() for p in sorted(Path(d).iterdir())])
+        np.concatenate([nib.load(p).get_fdata().ravel() for p in sorted(Path(d).glob("*.nii.gz"))])
         for d in ("out", "second")
     )
     assert (first != second).any()

@@ -78,7 +78,7 @@ def test_a_stop_reaches_all_processes_and_they_go_on_together(room: Any, tmp_pat
     assert process.returncode != 0
     assert said.count("Stopped by SIGTERM") == 1
     status = json.loads((tmp_path / "out" / "status.json").read_text())
-    assert (status["state"], status["reason"]) == ("failed", "stopped by SIGTERM")
+    assert (status["state"], status["reason"]) == ("stopped", "stopped by SIGTERM")
     assert 0 < status["epoch"] < 40
     done = torchrun(room.bundle("brats_ft"), *line, folder=tmp_path)
     assert done.returncode == 0, done.stderr

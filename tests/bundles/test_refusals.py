@@ -125,6 +125,29 @@ def test_an_option_that_cannot_work_is_refused_before_anything_is_trained(
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    ("config", "option", "value", "rule"),
+    [
+        ("train.json", "strategy", "al", "strategy must be one of all, continue"),
+        ("train.json", "strategy", {"copy": ["*"], "freeze": ["hed"]}, "Did you mean head?"),
+        ("train.json", "source", "nobody", "source (or an existing path) must be one of"),
+        ("inference.json", "weights", "nobody.pt", "source must be"),
+    ],
+)
+def test_a_transfer_that_cannot_be_made_is_refused_before_a_cohort_is_simulated(
+    config: str, option: str, value: Any, rule: str, refused: Callable[..., str]
+):
+    assert rule in refused(config, **{option: value})
+    assert not Path("cache").exists()
+
+
+def test_help_runs_nothing(room: Any, run: Callable[..., str]):
+    with pytest.raises(SystemExit) as ended:
+        run(room.bundle("brats_ft") / "inference.json", help=True)
+    assert ended.value.code == 0
+    assert not any(Path().iterdir())
+
+
 def test_more_cases_than_there_are_is_refused_before_the_transfer(
     refused: Callable[..., str], room: Any
 ):

@@ -68,7 +68,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
     assert not Path("out/model.pt").exists()
     status = read_status("out")
     assert status is not None
-    assert (status.state, status.reason, status.epoch) == ("failed", "stopped by SIGTERM", 1)
+    assert (status.state, status.reason, status.epoch) == ("stopped", "stopped by SIGTERM", 1)
     stop_at(0)
     train(name, resume=True)
     same = ["model.pt", "history.csv", "metrics.csv", "transfer.json"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ignite.engine import Engine
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -108,10 +109,32 @@ def test_a_stopped_training_goes_on_in_the_same_run_of_the_store(
         with pytest.raises(Stopped):
             run(train, tracking="mlflow", **options)
     ((stopped,),) = stored(Path("runs/mlruns.db")).values()
-    assert stopped.info.status == "RUNNING"
+    assert stopped.info.status == "KILLED"
     run(train, tracking="mlflow", resume=True, num_workers=1, **options)
     ((whole,),) = stored(Path("runs/mlruns.db")).values()
     assert (whole.info.run_id, whole.info.status) == (stopped.info.run_id, "FINISHED")
+
+
+def test_a_failed_training_is_failed_in_the_store_until_it_goes_on(
+    room: Any, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    train = room.bundle("brats_ft") / "train.json"
+    options = room.training("brats_ft") | {"epochs": 2, "val_interval": 1, "output_dir": "runs/a"}
+    with monkeypatch.context() as patched:
+        patched.setattr(MLflowTracking, "_log_epoch", fails_in_epoch_2)
+        with pytest.raises(RuntimeError):
+            run(train, tracking="mlflow", **options)
+    ((failed,),) = stored(Path("runs/mlruns.db")).values()
+    assert failed.info.status == "FAILED"
+    run(train, tracking="mlflow", resume=True, **options)
+    ((whole,),) = stored(Path("runs/mlruns.db")).values()
+    assert (whole.info.run_id, whole.info.status) == (failed.info.run_id, "FINISHED")
+
+
+def fails_in_epoch_2(_: MLflowTracking, engine: Engine) -> None:
+    if engine.state.epoch == 2:
+        raise OSError(28, "No space left on device")
 
 
 def test_a_run_may_be_tracked_from_where_it_is_gone_on_with_and_the_record_knows_of_no_store(

@@ -52,7 +52,7 @@ def test_predictions_of_the_test_are_label_maps_on_the_original_grid(finished: A
 
 
 def test_a_training_says_what_its_data_are_and_where_everything_is(finished: Any):
-    counts = "2 training, 1 validation, 1 test subjects."
+    counts = "2 of 3 training, 1 validation, 1 test subjects."
     disease = finished.name.partition("_")[0]
     assert f"Data: simulated_{disease} (simulated), {counts}\n" in finished.said
     assert finished.said.index("Data:") < finished.said.index("Transfer:")

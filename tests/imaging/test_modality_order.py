@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from monai_transfer.errors import InputError
 from monai_transfer.imaging import RECIPES, check_prepared, landmarks, learn_standard_scale
 from monai_transfer.imaging.mni152 import CENTRE_MM
 from monai_transfer.imaging.modality_order import exchanged_modalities
@@ -55,6 +56,8 @@ def test_modalities_without_a_standard_are_not_judged(cohort, scale):
     names = ["dwi", "t1c", "swi", "flair"]
     assert exchanged_modalities(swapped, scale=scale, modalities=names) == []
     assert exchanged_modalities(swapped[:1], scale=scale, modalities=["t1"]) == []
+    with pytest.raises(InputError, match="channels must be named by the modalities"):
+        exchanged_modalities(swapped, scale=scale, modalities=["t1", "t2"])
 
 
 def test_it_is_among_what_shows_that_an_image_was_not_prepared(cohort, scale):

@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 from scipy.interpolate import interp1d
+from scipy.ndimage import binary_fill_holes
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging import (
     StandardScale,
     landmarks,
     learn_standard_scale,
+    read_image,
     read_standard_scale,
     to_standard_scale,
     write_standard_scale,
@@ -196,10 +198,19 @@ def test_a_file_that_holds_no_scale_is_refused_by_name(text, message, tmp_path):
 def test_a_cohort_that_teaches_nothing_is_refused():
     with pytest.raises(InputError, match="cohort must hold at least one subject, got 0"):
         learn_standard_scale([], ["t1"])
+    with pytest.raises(InputError, match=r"got 2 channels and the names t1\.$"):
+        learn_standard_scale([np.arange(22.0).reshape(2, 11)], ["t1"])
     good, flat = np.arange(22.0).reshape(2, 11), np.ones((2, 11))
     flat[0] = np.arange(11)
     with pytest.raises(InputError, match="subject 2 of the cohort: flair must vary"):
         learn_standard_scale([good, flat], ["t1", "flair"])
+
+
+@pytest.mark.parametrize("names", [[], ["flair", "t1"]])
+def test_every_channel_must_have_a_name(names, scale):
+    image = flair(1)[0]
+    with pytest.raises(InputError, match="channels must be named by the modalities, one each"):
+        to_standard_scale(image, brain_of(image), scale=scale, modalities=names)
 
 
 @pytest.mark.parametrize(
@@ -215,3 +226,19 @@ def test_a_cohort_that_teaches_nothing_is_refused():
 def test_an_image_that_cannot_be_mapped_is_refused(image, modality, message, scale):
     with pytest.raises(InputError, match=message):
         to_standard_scale(image, brain_of(image), scale=scale, modalities=[modality])
+
+
+def test_two_real_patients_with_1_and_50_ml_of_lesions_agree(real):
+    brains = []
+    for subject in ("sub-cs07", "sub-cs19"):
+        path = real / f"openms-cs/{subject}/anat/{subject}_space-MNI_FLAIR.nii.gz"
+        image = read_image(path).voxels.astype(np.float32)[None]
+        brains.append((image, binary_fill_holes(image[0] != 0)))
+    scale = learn_standard_scale([landmarks(*brain) for brain in brains], ["flair"])
+    done = [to_standard_scale(*brain, scale=scale, modalities=["flair"]) for brain in brains]
+    raw_medians, medians = (
+        [np.median(image[0][mask]) for image, (_, mask) in zip(images, brains, strict=True)]
+        for images in ([image for image, _ in brains], done)
+    )
+    assert raw_medians[0] / raw_medians[1] > 1.3
+    assert medians[0] / medians[1] == pytest.approx(1, abs=0.015)

@@ -57,7 +57,7 @@ def changed(part: str, **fields: object) -> dict:
         (changed("scaling", percents=None), r"percents must rise within \[0, 100\]"),
         (changed("scaling", over="head"), "over must be .*'brain'.*, got head"),
         (changed("preparation", space="talairach"), "space must be .*'mni152'.*, got talairach"),
-        (changed("preparation", space="mni152"), "spacing_mm must be given in the template's"),
+        (changed("preparation", spacing_mm=[1, 0, 1]), r"spacing_mm must be above 0, got \(1, 0"),
         (changed("preparation", registration=None), "registration must be given with a reference"),
         (changed("preparation", registration="syn"), "registration must be .*'affine'.*, got syn"),
         (changed("preparation", nyul="no"), "nyul must be of type bool, got no"),

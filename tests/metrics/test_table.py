@@ -169,6 +169,17 @@ def test_the_printed_table_says_when_nothing_is_defined_and_leaves_out_the_sd_of
     assert "±" not in text.split("whole")[1]
 
 
+@pytest.mark.parametrize(
+    ("truth_ml", "prediction_ml", "said"),
+    [(2.0, 0.0, True), (0.0, 2.0, True), (2.0, 1.0, False), (0.0, 0.0, False)],
+)
+def test_the_printed_table_says_where_hd95_is_the_diagonal(truth_ml, prediction_ml, said):
+    volumes = {"truth_volume_ml": truth_ml, "prediction_volume_ml": prediction_ml}
+    scores = {("core", name): value for name, value in {"hd95_mm": 9.0, **volumes}.items()}
+    text = " ".join(printed(format_summary(metrics_frame({"a": scores, "b": scores}))).split())
+    assert ("only truth or prediction is empty: core 2" in text) is said
+
+
 def test_best_median_and_worst_go_by_the_mean_over_regions():
     dice = {"a": (0.9, 0.1), "b": (0.6, 0.7), "c": (0.2, math.nan), "d": (math.nan, math.nan)}
     frame = metrics_frame(

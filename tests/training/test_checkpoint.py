@@ -74,17 +74,20 @@ def require_same_end(folder: Path, whole: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {p.name for p in whole.iterdir()}
 
 
-@pytest.mark.parametrize("case", [(2, 0, 0), (3, 0, 2), (5, 2, 0), (6, 0, 0), (10, 2, 2)], ids=str)
+@pytest.mark.parametrize(
+    "case", [(2, 0, 0, 1), (3, 0, 2, 2), (5, 2, 0, 2), (6, 0, 0, 2), (10, 2, 2, 4)], ids=str
+)
 def test_a_stopped_run_goes_on_to_the_same_bits(
-    case: tuple[int, int, int], run: Callable[..., str], whole: Path, tmp_path: Path
+    case: tuple[int, int, int, int], run: Callable[..., str], whole: Path, tmp_path: Path
 ):
     """Within an epoch, at its last step, before a validation; with other loader processes."""
-    step, workers, then = case
+    step, workers, then, epoch = case
     with pytest.raises(Stopped) as stopped:
         run(workers=workers, at_step=sent(signal.SIGTERM, step))
     assert stopped.value.code == 143
     assert not (tmp_path / "run" / "model.pt").exists()
-    run(workers=then, resume=True)
+    said = run(workers=then, resume=True)
+    assert f"The run goes on in epoch {epoch} of {EPOCHS}." in said
     require_same_end(tmp_path / "run", whole)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["interruptions"] == 1
 
@@ -96,7 +99,7 @@ def test_a_stop_in_a_validation_loses_its_epoch_only(
         run(at_validation=sent(signal.SIGTERM, 1))
     status = read_status(tmp_path / "run")
     assert status is not None
-    assert (status.state, status.epoch, status.epochs) == ("failed", 1, EPOCHS)
+    assert (status.state, status.epoch, status.epochs) == ("stopped", 1, EPOCHS)
     run(resume=True)
     require_same_end(tmp_path / "run", whole)
 
@@ -108,8 +111,9 @@ def test_a_stop_says_in_one_line_how_to_go_on(
     with console.capture() as said, pytest.raises(Stopped) as stopped:
         tiny_run(tmp_path / "run", entries, at_step=sent(signal.SIGINT, 1))
     assert stopped.value.code == 130
-    how = f"the same command with --resume True --output_dir {tmp_path / 'run'}"
-    assert said.get().splitlines()[-1] == f"Stopped by SIGINT. To go on: {how}"
+    how = f"the same command with --output_dir {tmp_path / 'run'} --resume True"
+    last = said.get().splitlines()[-1]
+    assert last == f"Stopped by SIGINT after epoch 0 of {EPOCHS}. To go on: {how}"
 
 
 @pytest.mark.parametrize("step", [3, 4], ids=["last of an epoch", "first of an epoch"])

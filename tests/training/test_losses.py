@@ -74,6 +74,25 @@ def test_gradients_are_those_of_the_formula_and_metatensors_end_here():
 
 
 @pytest.mark.parametrize(
+    ("decay", "epochs", "said"),
+    [
+        # 1 + 400 / 2^7 = 4.1, 1 + 400 / 2^8 = 2.6; 1 + 400 / 2^9 = 1.8 is the first of at most 2
+        (0.5, 8, "came down to 4.1 only, not to 1: far too much will be marked. Train for 10 ep"),
+        (0.5, 9, "came down to 2.6 only"),
+        (0.5, 10, None),
+        (1.0, 500, "came down to 401.0 only, not to 1: far too much will be marked. Lower"),
+    ],
+)
+def test_a_training_that_ended_before_its_weights_came_down_is_warned_of(decay, epochs, said):
+    warning = DecayingWeightCrossEntropy([1.0, 401.0], decay).warning(epochs)
+    assert warning is None if said is None else said in warning
+
+
+def test_weights_that_are_held_at_1_need_no_warning():
+    assert DecayingWeightCrossEntropy([1.0, 1.0], 1.0).warning(1) is None
+
+
+@pytest.mark.parametrize(
     ("weights", "decay", "message"),
     [
         ([1.0, 2.0], 0.0, r"decay must lie in \(0, 1\], got 0.0"),

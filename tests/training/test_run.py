@@ -8,6 +8,7 @@ from monai.handlers import ValidationHandler
 from monai_transfer.errors import InputError
 from monai_transfer.networks import PathologyUNet
 from monai_transfer.training import (
+    DecayingWeightCrossEntropy,
     History,
     RunRecord,
     conclude,
@@ -15,6 +16,7 @@ from monai_transfer.training import (
     load_best,
     on_device,
     prepare,
+    prepare_inference,
     rank_device,
     read_status,
     run,
@@ -147,6 +149,44 @@ def test_the_end_leaves_a_curve_and_a_record_and_says_where(adaptation, record, 
     assert f"{len(adaptation.frozen)} frozen tensors are bit-identical" in printed.get()
     where = f"Everything is in {record.output_dir}: history.csv, learning_curve.png"
     assert where in printed.get()
+
+
+def test_a_training_whose_class_weights_are_still_high_ends_with_a_warning(
+    adaptation, record, history
+):
+    with console.capture() as printed:
+        prepare(adaptation, record)
+        keep(None, record)
+        loss = DecayingWeightCrossEntropy([1.0, 401.0], decay=0.5)
+        conclude(adaptation, record, history, loss=loss)  # of two epochs
+    assert "Class weights came down to 201.0 only" in printed.get()
+
+
+def test_the_last_line_names_a_dozen_files_of_many(adaptation, record):
+    record.output_dir.mkdir(parents=True)
+    for number in range(14):
+        (record.output_dir / f"sub-{number:02}.nii.gz").touch()
+    with console.capture() as printed:
+        conclude(adaptation, record)
+    assert (
+        printed.get()
+        .rstrip()
+        .endswith(
+            "run.json, sub-00.nii.gz, sub-01.nii.gz, sub-02.nii.gz, "
+            "sub-03.nii.gz, sub-04.nii.gz, sub-05.nii.gz, sub-06.nii.gz, sub-07.nii.gz, "
+            "sub-08.nii.gz, sub-09.nii.gz, sub-10.nii.gz and 3 more"
+        )
+    )
+
+
+@pytest.mark.parametrize(("spacing_mm", "grid"), [(1.0, "1 mm"), (None, "each image's own grid")])
+def test_an_inference_says_how_many_subjects_at_which_grid_with_which_weights(
+    spacing_mm, grid, record
+):
+    with console.capture() as printed:
+        prepare_inference([{}, {}], record, weights="[a]/model.pt", spacing_mm=spacing_mm)
+    assert printed.get() == f"Segmenting 2 subjects at {grid} with [a]/model.pt\n"
+    assert read_status(record.output_dir).state == "running"
 
 
 def test_an_evaluation_ends_without_a_curve(adaptation, record):

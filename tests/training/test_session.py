@@ -7,11 +7,12 @@ from pathlib import Path
 
 import ignite.distributed as idist
 import pytest
+from ignite.engine import Engine
 
 from monai_transfer._lock import FolderLock
 from monai_transfer.errors import InputError
 from monai_transfer.training import Session, Status, Stopped, console, read_status, require_usable
-from monai_transfer.training.session import CHECKPOINT
+from monai_transfer.training.session import CHECKPOINT, without_alarm
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="its signals and locks are POSIX's")
 
@@ -33,7 +34,9 @@ def state(folder: Path) -> str:
     return status.state
 
 
-@pytest.mark.parametrize(("end", "reason"), [("done", None), ("failed", "too warm")])
+@pytest.mark.parametrize(
+    ("end", "reason"), [("done", None), ("failed", "too warm"), ("stopped", "by hand")]
+)
 def test_a_run_says_that_it_is_on_and_how_it_ended(folder: Path, end: str, reason: str | None):
     session = begun(folder)
     session.progress(2, 5)
@@ -122,10 +125,12 @@ def test_a_signal_ends_the_run_with_its_status(folder: Path, signum: int, code: 
     with console.capture() as said, pytest.raises(Stopped) as stopped:
         os.kill(os.getpid(), signum)
     assert stopped.value.code == code
-    status = read_status(folder)
-    assert status is not None
-    assert status.reason == f"stopped by {signal.Signals(signum).name}"
-    assert f"--resume True --output_dir {folder}" in said.get()
+    name = signal.Signals(signum).name
+    assert read_status(folder) == Status("stopped", reason=f"stopped by {name}")
+    assert said.get() == (
+        f"Stopped by {name}. Nothing is kept. To begin again: "
+        f"the same command with --output_dir {folder}\n"
+    )
     assert signal.getsignal(signum) is before
 
 
@@ -148,7 +153,43 @@ def test_a_signal_that_nobody_asked_about_counts_at_the_step_s_end(folder: Path)
     session = begun(folder)
     with console.capture(), pytest.raises(Stopped), session.running():
         os.kill(os.getpid(), signal.SIGTERM)
-    assert state(folder) == "failed"
+    assert state(folder) == "stopped"
+
+
+def test_a_run_with_a_checkpoint_says_how_to_go_on(folder: Path):
+    session = begun(folder)
+    session.progress(2, 5)
+    (folder / CHECKPOINT).touch()
+    with console.capture() as said, pytest.raises(Stopped):
+        session.stop()
+    how = f"the same command with --output_dir {folder} --resume True"
+    assert said.get() == f"Stopped by SIGTERM after epoch 2 of 5. To go on: {how}\n"
+
+
+@pytest.mark.parametrize(("end", "told"), [("done", []), ("failed", ["failed"])])
+def test_whoever_asked_is_told_of_an_end_that_is_none(folder: Path, end: str, told: list[str]):
+    session, heard = begun(folder), []
+    session.told = heard.append
+    session.end(end)
+    session.end("failed")
+    assert heard == told
+
+
+def test_an_engine_does_not_call_a_stop_an_error(caplog: pytest.LogCaptureFixture):
+    def ended(error: BaseException) -> Engine:
+        def step(engine: Engine, batch: int) -> None:
+            raise error
+
+        engine = Engine(step)
+        without_alarm(engine)
+        with pytest.raises(type(error)):
+            engine.run([0])
+        return engine
+
+    ended(Stopped(signal.SIGINT))
+    assert not caplog.records
+    ended(ValueError("too warm"))
+    assert "too warm" in caplog.text
 
 
 def test_a_run_that_is_done_stays_done_whatever_was_asked(folder: Path):
@@ -203,8 +244,8 @@ def test_a_folder_that_cannot_be_made_is_refused_with_its_reason(tmp_path: Path)
         begun(tmp_path / "file" / "run")
 
 
-@pytest.mark.parametrize("resume", [True, False, None])
-def test_a_new_or_foreign_folder_is_usable(folder: Path, *, resume: bool | None):
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_new_or_foreign_folder_is_usable(folder: Path, *, resume: bool):
     require_usable(folder, resume=resume)
     folder.mkdir(parents=True)
     (folder / "notes.txt").touch()
@@ -213,12 +254,12 @@ def test_a_new_or_foreign_folder_is_usable(folder: Path, *, resume: bool | None)
     require_usable(folder, resume=resume)
 
 
-def test_files_may_be_added_to_a_run_that_is_done(folder: Path):
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_that_is_done_is_not_touched_again(folder: Path, *, resume: bool):
     folder.mkdir(parents=True)
     Status("done").write(folder)
-    require_usable(folder, resume=None)
     with pytest.raises(InputError, match="hold no run that is done"):
-        require_usable(folder, resume=True)
+        require_usable(folder, resume=resume)
 
 
 def test_a_status_that_is_none_is_named(folder: Path):

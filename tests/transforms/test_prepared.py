@@ -4,7 +4,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_transfer.errors import InputError
-from monai_transfer.imaging import RECIPES
+from monai_transfer.imaging import RECIPES, StandardScale
 from monai_transfer.transforms import CheckPreparedd
 
 
@@ -17,6 +17,15 @@ def test_a_subject_that_was_not_prepared_is_named_with_all_that_is_wrong():
         "of 0.9×0.9×3 mm, not 1×1×1 mm; 0 % of the voxels are 0: the brain is not extracted. "
         "Run monai_transfer preprocess with --preset gl20."
     )
+
+
+def test_a_fault_in_an_image_that_is_looked_at_is_its_subjects():
+    voxels = torch.zeros(1, 60, 60, 60)
+    voxels[:, 20:40, 20:40, 20:40] = torch.nan
+    scale = StandardScale({"t1": tuple(map(float, range(11)))}, 1)
+    check = CheckPreparedd("image", RECIPES["gl20"], scale=scale, modalities=["t1"])
+    with pytest.raises(InputError, match=r"^sub-04: values must be finite"):
+        check({"image": MetaTensor(voxels, affine=np.eye(4)), "subject": "sub-04"})
 
 
 def test_a_subject_that_was_prepared_passes_unchanged():

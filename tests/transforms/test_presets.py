@@ -390,6 +390,17 @@ def test_a_recipe_may_come_by_name_as_a_record_or_as_json(tmp_path, phantom):
         assert torch.equal(preset(given, check=False)(entry)["image"], plain)
 
 
+def test_k19_looks_at_the_preparation_that_the_sources_card_says(tmp_path, phantom):
+    entry = phantom.store(tmp_path) | {"subject": "sub-05"}
+    card = json.loads(RECIPES["k19"].to_json())
+    plain = k19(spacing_mm=2.0)(entry)["image"]
+    assert torch.equal(k19(spacing_mm=2.0, prepared=card)(entry)["image"], plain)
+    card["preparation"]["spacing_mm"] = [2, 2, 2]
+    with pytest.raises(RuntimeError) as caught:
+        k19(spacing_mm=2.0, prepared=card)(entry)
+    assert "voxels of 1×1×1 mm, not 2×2×2 mm" in str(cause_of(caught.value))
+
+
 def test_a_preset_refuses_what_was_not_prepared_by_it(tmp_path, phantom):
     entry = phantom.store(tmp_path) | {"subject": "sub-05"}
     preset("k19")(entry)
