@@ -5,7 +5,7 @@
 Methods that are not installed are left out: deepbet and brainextractor (PyPI), HD-BET, SynthStrip.
 The masks of the open MS scans were made by their authors on the FLAIR image and reach T1w and T2w
 through the authors' own transforms; fepegar's is GIF's labels of brain and fluid, from the T1. The
-last rows are simulated heads that no training has seen, one picture each.
+last rows are simulated heads that no training has seen.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from scipy import ndimage
 from monai_transfer.errors import InputError
 from monai_transfer.imaging import Image, read_image
 from monai_transfer.imaging.brain import METHODS, ExternalExtraction
-from monai_transfer.simulation.head_images import draw_head_labels, draw_pair
+from monai_transfer.simulation import simulate_raw
 
 Case = tuple[str, Image, np.ndarray]
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -68,12 +68,13 @@ def real_cases(real: Path) -> Iterator[Case]:
     yield "fepegar FLAIR", image, ndimage.binary_fill_holes(on_grid(inside, image, np.eye(4)))
 
 
-def simulated_cases(count: int = 8) -> Iterator[Case]:
-    """Heads and pictures of seeds that training does not use."""
+def simulated_cases(count: int = 2) -> Iterator[Case]:
+    """Raw subjects of a seed that training does not use."""
     for index in range(count):
-        rng = np.random.default_rng([UNSEEN_SEED, index])
-        image, target = draw_pair(rng, draw_head_labels(rng))
-        yield f"simulated {index}", Image(image, np.diag([3.0, 3.0, 3.0, 1.0])), target > 0.5
+        subject = simulate_raw("ms", index, seed=UNSEEN_SEED)
+        for modality in ("t1", "t2", "flair"):
+            series = subject[modality]
+            yield f"simulated {index} {modality}", Image(series.voxels, series.affine), series.brain
 
 
 def deepbet(image: Image) -> np.ndarray:

@@ -88,12 +88,12 @@ class ExternalExtraction:
 HD_BET = ExternalExtraction(
     "hd-bet -i {image} -o {mask} -device {device} --save_bet_mask --no_bet_image",
     written="mask_bet.nii.gz",
-    obtain="HD-BET 2 is at https://github.com/MIC-DKFZ/HD-BET (pip install hd-bet).",
+    obtain="HD-BET 2 is at https://github.com/MIC-DKFZ/HD-BET.",
 )
 """Isensee et al., Hum Brain Mapp 2019;40:4952."""
 
 SYNTHSTRIP = ExternalExtraction(
     "mri_synthstrip -i {image} -m {mask}",
-    obtain="SynthStrip comes with FreeSurfer, or as a container: https://synthstrip.io.",
+    obtain="It comes with FreeSurfer 7.3: https://surfer.nmr.mgh.harvard.edu/docs/synthstrip/.",
 )
 """Hoopes et al., NeuroImage 2022;260:119474."""
