@@ -188,8 +188,8 @@ def _jpeg(rows: list[list[Colours]]) -> bytes:
     return buffer.getvalue()
 
 
-Histogram: TypeAlias = tuple[list[float], list[float]]
-"""Edges of the bins, and the share of voxels in each."""
+Histogram: TypeAlias = Mapping[str, list[float]]
+"""``edges`` of the bins, and ``shares`` of the voxels in each."""
 
 
 def histogram(image: Image, mask: Image) -> Histogram:
@@ -202,7 +202,8 @@ def histogram(image: Image, mask: Image) -> Histogram:
     inside = image.voxels[mask.voxels]
     low, high = np.percentile(inside, (0.1, 99.9)) if inside.size else (0.0, 1.0)
     counts, bounds = np.histogram(inside, _BINS, (float(low), max(float(high), float(low) + 1e-6)))
-    return bounds.tolist(), (counts / max(1, counts.sum())).tolist()
+    shares = counts / max(1, counts.sum())
+    return {"edges": bounds.tolist(), "shares": shares.tolist()}
 
 
 def histogram_picture(before: Mapping[str, Histogram], after: Mapping[str, Histogram]) -> bytes:
@@ -216,9 +217,8 @@ def histogram_picture(before: Mapping[str, Histogram], after: Mapping[str, Histo
     FigureCanvasAgg(figure)
     for axes, name in zip(figure.subplots(len(before), squeeze=False)[:, 0], before, strict=True):
         for found, colour, where in ((before, _BEFORE, "bottom"), (after, _AFTER, "top")):
-            bounds, shares = found[name]
             drawn = axes if where == "bottom" else axes.twiny()
-            drawn.stairs(shares, bounds, color=colour)
+            drawn.stairs(found[name]["shares"], found[name]["edges"], color=colour)
             drawn.tick_params(axis="x", colors=colour, labelsize=6)
         axes.set_yticks([])
         axes.set_ylabel(name, fontsize=7)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,17 @@ import numpy as np
 import pytest
 
 from monai_transfer.data import read_manifest
-from monai_transfer.imaging import Image, Loading, Preparation, Recipe, Scaling, write_image
-from monai_transfer.preprocessing import Source, store
+from monai_transfer.imaging import (
+    Image,
+    Loading,
+    Preparation,
+    Recipe,
+    Scaling,
+    read_image,
+    write_image,
+)
+from monai_transfer.imaging.registration import IDENTITY
+from monai_transfer.preprocessing import Methods, Source, store
 from monai_transfer.simulation import simulate_raw
 
 MODALITIES = {"t1": "T1w", "flair": "FLAIR"}
@@ -46,7 +56,7 @@ def recipe(**changed: Any) -> Recipe:
 
 @pytest.fixture(scope="session")
 def describe() -> Callable[..., dict[str, Any]]:
-    """What a manifest of these cohorts says, but for what is given."""
+    """What a manifest of these cohorts says, changed as asked."""
     return described
 
 
@@ -54,6 +64,22 @@ def describe() -> Callable[..., dict[str, Any]]:
 def make_recipe() -> Callable[..., Recipe]:
     """A recipe with another preparation."""
     return recipe
+
+
+@dataclass(frozen=True)
+class Still:
+    """A registration that leaves everything where it is: each series lies within some mm."""
+
+    def __call__(self, fixed: Image, moving: Image, *, fixed_mask: Image | None = None):
+        assert fixed_mask is not None, "the brain is given to who aligns"
+        assert fixed_mask.voxels.any()
+        return IDENTITY
+
+
+@pytest.fixture(scope="session")
+def quick() -> Methods:
+    """Methods without the time that registration takes."""
+    return replace(Methods(), within=Still())
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +116,4 @@ def no_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def raw(scans: Path) -> Mapping[str, Image]:
     """One subject's scans."""
-    from monai_transfer.imaging import read_image
-
     return {m: read_image(scans / "sub-0" / f"sub-0_{t}.nii.gz") for m, t in MODALITIES.items()}
