@@ -1,4 +1,4 @@
-"""Small raw cohorts: three simulated subjects, scanned coarsely, each series in a pose of its own."""
+"""A small raw cohort: three simulated subjects, scanned coarsely."""
 
 import json
 from collections.abc import Callable, Mapping
