@@ -75,7 +75,7 @@ def preprocess(
     Example: `monai-transfer preprocess clinic.json --preset k19 --dataset-dir raw
     --output prepared --workers 8`
     """
-    from monai_transfer._terminal import progress_bar
+    from monai_transfer._terminal import console, progress_bar
     from monai_transfer.data import manifest_path, read_manifest
     from monai_transfer.imaging import named_recipe, read_standard_scale
     from monai_transfer.preprocessing import Source, preprocess_cohort
@@ -85,7 +85,7 @@ def preprocess(
     described = read_manifest(manifest_path(manifest))
     source = Source(described, dataset_dir, brain_masks, seed, validation, test, partial)
     scale = None if standard_scale is None else read_standard_scale(standard_scale)
-    with progress_bar() as bar:
+    with progress_bar(show=console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:
