@@ -1,10 +1,10 @@
 r"""Error and CPU seconds of linear registration: ours, elastix, ANTs; and of resampling.
 
-Real scans (a folder with raw pairs and reference transforms, see --real) give the first two tables:
-each pair as it is, and one pair after known turns up to 30° and shifts up to 40 mm. Simulated
-subjects give the third: another contrast on a tilted grid of thick slices, whose pose is known. All
-methods run in turn on one core, so that their ratios hold on a busy machine (times do not). ANTs is
-left out where antspyx is missing.
+Real scans (see --real) give three tables: raw pairs with reference transforms as they are, the same
+after known turns up to 30° and shifts up to 40 mm, and a healthy control's tissues on MNI152's.
+Simulated subjects give another: a contrast on a tilted grid of thick slices, whose pose is known.
+All methods run in turn on one core, so that their ratios hold on a busy machine (times do not).
+SimpleITK is needed for the comparison of resampling; ANTs is left out where antspyx is missing.
 
     OMP_NUM_THREADS=1 ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS=1 \
         python tests/benchmarks/bench_registration.py [--real ../shared/real] [--draws 20]
@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
 from monai_transfer.imaging import Image, read_image, write_image
@@ -32,6 +34,8 @@ from monai_transfer.imaging.registration import (
     LinearTransform,
     Registration,
     from_ras,
+    mni152,
+    mni152_focus,
     read_transform,
     resample,
 )
@@ -180,15 +184,75 @@ def recovered(
     console.print(table)
 
 
+def to_template(folder: Path, console: Console) -> None:
+    """Dice with the template's own tissues of a healthy control's, by each affine method."""
+    stem = folder / "rorden/sub-rorden/anat/sub-rorden"
+    t1 = read_image(f"{stem}_desc-stripped_T1w.nii.gz")
+    given = {"brain": t1.with_voxels((t1.voxels > 0).astype(np.float32))}
+    template = {"brain": mni152().voxels > 0}
+    for name, load in (("GM", load_mni152_gm_template), ("WM", load_mni152_wm_template)):
+        given[name] = read_image(f"{stem}_label-{name}_probseg.nii.gz")
+        template[name] = load(resolution=1).get_fdata() > 0.5
+    table = Table("method", *given, "CPU s", title="to MNI152: Dice")
+    for name, (method, brain) in methods().items():
+        if brain or "ffine" not in name:
+            continue
+        start = time.process_time()
+        found = method(mni152(), t1, fixed_mask=mni152_focus() if "ours" in name else None)
+        seconds = time.process_time() - start
+        dice = []
+        for tissue, image in given.items():
+            mine = resample(image, mni152(), transform=found).voxels > image.voxels.max() / 2
+            both = (mine & template[tissue]).sum()
+            dice.append(f"{2 * both / (mine.sum() + template[tissue].sum()):.3f}")
+        table.add_row(name, *dice, f"{seconds:.1f}")
+    console.print(table)
+
+
+def resampling(console: Console, repeats: int = 5) -> None:
+    """A BraTS grid onto MNI152's, tilted: best CPU seconds, and the ratio to ours."""
+    import SimpleITK
+
+    volume = np.random.default_rng(0).normal(size=(155, 240, 240)).astype(np.float32).T
+    moving, grid = Image(volume, np.eye(4)), Grid((182, 218, 182), np.eye(4))
+    truth = from_ras(random_pose(np.random.default_rng(1), 10, 20))
+    index = np.linalg.inv(RAS_TO_LPS) @ truth.matrix @ RAS_TO_LPS
+    source = SimpleITK.GetImageFromArray(volume.T)
+    affine = SimpleITK.AffineTransform(3)
+    affine.SetMatrix(index[:3, :3].ravel())
+    affine.SetTranslation(index[:3, 3])
+    unit = (0, 0, 0), (1, 1, 1), np.eye(3).ravel()
+    routes = {
+        "ours": lambda: resample(moving, grid, transform=truth).voxels,
+        "SimpleITK": lambda: (
+            SimpleITK.GetArrayFromImage(
+                SimpleITK.Resample(source, grid.shape, affine, SimpleITK.sitkLinear, *unit)
+            ).T
+        ),
+        "scipy": lambda: affine_transform(volume, index, output_shape=grid.shape, order=1),
+    }
+    best: dict[str, float] = {}
+    for _ in range(repeats):
+        for name, route in routes.items():
+            start = time.process_time()
+            route()
+            best[name] = min(best.get(name, np.inf), time.process_time() - start)
+    table = Table("linear resampling", "CPU s", "ratio")
+    for name, seconds in best.items():
+        table.add_row(name, f"{seconds:.3f}", f"{seconds / best['ours']:.2f}")
+    console.print(table)
+
+
 def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path)
     parser.add_argument("--draws", type=int, default=20)
-    parser.add_argument("--peer-draws", type=int, default=5)
+    parser.add_argument("--peer-draws", type=int, default=5, help="slow; 0 leaves peers out")
     options = parser.parse_args()
     console = Console(width=140)
     ours = dict.fromkeys(("ours affine", "ours rigid"), options.draws)
+    resampling(console)
     counts = {**ours, "others": options.peer_draws}
     if options.real:
         cases = list(real_cases(options.real))
@@ -198,6 +262,7 @@ def main() -> None:
             return cases[index % len(cases)].posed(random_pose(rng, 30, 40))
 
         each_pair(cases, console)
+        to_template(options.real, console)
         recovered("real pairs, turned up to 30°, shifted up to 40 mm", posed, counts, console)
     recovered("simulated T1 on thick slices → FLAIR", simulated_case, counts, console)
 

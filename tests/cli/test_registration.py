@@ -39,9 +39,7 @@ def test_an_image_and_its_label_come_onto_the_fixed_grid(folder: Path, tmp_path:
     fixed, moving, label = (str(folder / f"{name}.nii.gz") for name in ("flair", "t1", "label"))
     moved, transform, labels = tmp_path / "m.nii.gz", tmp_path / "t.txt", tmp_path / "l.nii.gz"
     options = ["--output", str(moved), "--transform", str(transform), "--kind", "rigid"]
-    status, said = run(
-        folder, fixed, moving, *options, "--label", label, "--label-output", str(labels)
-    )
+    status, said = run(fixed, moving, *options, "--label", label, "--label-output", str(labels))
     assert status == 0, said
     flair = read_image(fixed)
     assert read_image(moved).shape == flair.shape

@@ -8,7 +8,7 @@ from monai_transfer.imaging.registration.files import (
     read_matrix,
     read_transform,
 )
-from monai_transfer.imaging.registration.linear import LinearRegistration
+from monai_transfer.imaging.registration.linear import LinearRegistration, shared_information
 from monai_transfer.imaging.registration.method import KINDS, Registration
 from monai_transfer.imaging.registration.resampling import INTERPOLATIONS, Grid, resample
 from monai_transfer.imaging.registration.template import mni152, mni152_focus
@@ -40,4 +40,5 @@ __all__ = [
     "read_matrix",
     "read_transform",
     "resample",
+    "shared_information",
 ]

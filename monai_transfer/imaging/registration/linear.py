@@ -24,7 +24,7 @@ from monai_transfer.imaging.registration.pose import (
     pose_slopes,
     turns,
 )
-from monai_transfer.imaging.registration.pyramid import graded, pyramid, refined
+from monai_transfer.imaging.registration.pyramid import graded, pyramid, reduced, refined
 from monai_transfer.imaging.registration.resampling import resample
 from monai_transfer.imaging.registration.transform import RAS_TO_LPS, LinearTransform
 
@@ -89,6 +89,36 @@ class LinearRegistration:
             metric = MutualInformation(_samples(coarse, count=count, mask=focus), other)
             numbers, _ = _climbed(metric, numbers, centres=centres)
         return LinearTransform(pose(numbers, centres))
+
+
+def shared_information(
+    fixed: Image,
+    moving: Image,
+    *,
+    transform: LinearTransform,
+    fixed_mask: Image | None = None,
+) -> float:
+    """How well two images agree under a map: mutual information at 2 mm, in nats.
+
+    It ranks registrations of like pairs, the worst being the lowest; its scale depends on the
+    contrasts and the slices.
+
+    Args:
+        fixed: any contrast.
+        moving: likewise.
+        transform: fixed → moving.
+        fixed_mask: see :class:`LinearRegistration`; the inside of the head if ``None``.
+
+    Returns:
+        0 for nothing in common; less where much of the fixed image lies outside the moving one.
+    """
+    focus = inside_head(fixed) if fixed_mask is None else fixed_mask
+    first, second = (
+        reduced(graded(image, grades=GRADES), spacing_mm=_SPACINGS_MM[1])
+        for image in (fixed, moving)
+    )
+    samples = _samples(first, count=_SAMPLES[-1], mask=focus)
+    return _score(MutualInformation(samples, second), transform.matrix)
 
 
 def _searched(fixed: Image, moving: Image) -> tuple[Numbers, Centres]:

@@ -93,20 +93,18 @@ def _planes(
 ) -> Iterator[list[_Plane]]:
     """For each z of the grid, moving voxel indices x, y and z of its voxels, each (y, x)."""
     into_moving = np.linalg.inv(RAS_TO_LPS @ moving.affine)
-    from_grid = RAS_TO_LPS @ grid.affine
-    whole = LinearTransform(from_grid)
+    matrix = RAS_TO_LPS @ grid.affine
     if linear := isinstance(transform, LinearTransform):
-        whole = LinearTransform(into_moving @ transform.matrix @ from_grid)
-    x, y = (np.arange(size, dtype=np.float64) for size in grid.shape[:2])
+        matrix = into_moving @ transform.matrix @ matrix
+    x, y = (np.arange(size) for size in grid.shape[:2])
     for z in range(grid.shape[2]):
-        mapped = [
-            row[1] * y[:, None] + (row[2] * z + row[3]) + row[0] * x for row in whole.matrix[:3]
-        ]
-        if not linear:
-            points = transform.points(np.stack([each.ravel() for each in mapped], axis=-1))
-            index = points @ into_moving[:3, :3].T + into_moving[:3, 3]
-            mapped = [column.reshape(y.size, x.size) for column in index.T]
-        yield [each.astype(np.float32) for each in mapped]
+        parts = [(row[1] * y + (row[2] * z + row[3]), row[0] * x) for row in matrix[:3]]
+        if linear:  # sums in single precision, as the samplers take them
+            yield [np.add.outer(*(part.astype(np.float32) for part in pair)) for pair in parts]
+        else:
+            points = np.stack([np.add.outer(*pair).ravel() for pair in parts], axis=-1)
+            index = transform.points(points) @ into_moving[:3, :3].T + into_moving[:3, 3]
+            yield [each.reshape(y.size, x.size).astype(np.float32) for each in index.T]
 
 
 def _nearest(voxels: NDArray[Any]) -> _Sampler:

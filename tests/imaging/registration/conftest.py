@@ -3,7 +3,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from monai_transfer.imaging import Image
 from monai_transfer.imaging.registration import (
@@ -14,14 +13,6 @@ from monai_transfer.imaging.registration import (
     resample,
 )
 from monai_transfer.simulation import simulate_subject
-
-
-def posed(*, degrees: tuple[float, float, float], shift_mm: tuple[float, float, float]):
-    """A rigid map of the world, 4×4."""
-    pose = np.eye(4)
-    pose[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-    pose[:3, 3] = shift_mm
-    return pose
 
 
 @pytest.fixture(scope="session")

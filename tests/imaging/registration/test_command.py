@@ -1,4 +1,4 @@
-import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,14 +20,15 @@ MATRIX = np.array([[1.0, 0, 0, 4], [0, 1, 0, 5], [0, 0, 1, 6], [0, 0, 0, 1]])
 ROWS = "\n".join(" ".join(map(str, row)) for row in MATRIX.tolist())
 
 
-def python(script: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", script, *arguments)
+def python(script: str, *arguments: str) -> str:
+    """A command that runs a script; the images come last."""
+    return shlex.join([sys.executable, "-c", script, *arguments, "{fixed}", "{moving}"])
 
 
 def test_the_transform_that_a_program_writes_is_read(tmp_path: Path):
     saved = tmp_path / "known.txt"
     LinearTransform(MATRIX).save(saved)
-    copy = python("import shutil, sys; shutil.copy(*sys.argv[1:])", str(saved), "{transform}")
+    copy = python("import shutil, sys; shutil.copy(*sys.argv[1:3])", str(saved), "{transform}")
     method = CommandRegistration(copy)
     assert isinstance(method, Registration)
     np.testing.assert_array_equal(method(IMAGE, IMAGE).matrix, MATRIX)
@@ -55,29 +56,17 @@ pathlib.Path(sys.argv[2]).write_text("1 0 0 0\\n0 1 0 0\\n0 0 1 0\\n0 0 0 1\\n")
 @pytest.mark.parametrize("given", [True, False])
 def test_a_program_gets_the_images_the_mask_and_its_threads(tmp_path: Path, *, given: bool):
     log = tmp_path / "log"
-    arguments = python(SAVE, str(log), "{transform}", "{fixed}", "{moving}", "{fixed_mask}")
+    arguments = python(SAVE, str(log), "{transform}", "{fixed_mask}")
     method = CommandRegistration(arguments, convention="ras", transform="sub.mat", threads=3)
     mask = IMAGE.with_voxels(IMAGE.voxels > 50) if given else None
     moving = IMAGE.with_voxels(IMAGE.voxels + 1)
     method(IMAGE, moving, fixed_mask=mask)
     sums, threads, folder = eval(log.read_text())
-    # 0 + … + 59; one more for each of 60; 51 … 59 or everything
-    assert sums == [1770, 1830, 9 if given else 60]
+    # 51 … 59 or everything; 0 + … + 59; one more for each of 60
+    assert sums == [9 if given else 60, 1770, 1830]
     assert threads == "3"
     assert not Path(folder).exists()
     assert Path(folder) != Path.cwd()
-
-
-def test_a_missing_program_is_named():
-    with pytest.raises(InputError, match="antsRegistrationXX: program must be installed") as caught:
-        CommandRegistration(("antsRegistrationXX", "-f", "{fixed}"))(IMAGE, IMAGE)
-    assert "PATH" in caught.value.todo
-
-
-def test_how_a_program_ended_is_told():
-    fail = python("import sys; print('out of\\nmemory', file=sys.stderr); sys.exit(3)")
-    with pytest.raises(InputError, match=r"status 0, got status 3: out of \| memory"):
-        CommandRegistration(fail)(IMAGE, IMAGE)
 
 
 def test_a_program_that_writes_nothing_is_found_out():
@@ -85,27 +74,8 @@ def test_a_program_that_writes_nothing_is_found_out():
         CommandRegistration(python(""))(IMAGE, IMAGE)
 
 
-def test_other_braces_are_the_programs_own():
-    script = "import sys; assert sys.argv[1] == '{}{x}[1]', sys.argv; sys.exit(7)"
-    with pytest.raises(InputError, match="got status 7"):
-        CommandRegistration(python(script, "{}{x}[1]"))(IMAGE, IMAGE)
-
-
-def test_an_unknown_convention_and_no_program_are_refused():
+def test_an_unknown_convention_and_a_command_without_images_are_refused():
     with pytest.raises(InputError, match="convention must be one of flirt, itk, ras, got lta"):
-        CommandRegistration(("x",), convention="lta")
-    with pytest.raises(InputError, match="arguments must name a program"):
-        CommandRegistration(())
-
-
-def test_the_environment_is_otherwise_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("FSLDIR", "kept")
-    log = tmp_path / "log"
-    script = (
-        "import os, sys; open(sys.argv[1], 'w').write(os.environ['FSLDIR'])"
-        "; open(sys.argv[2], 'w').write(sys.argv[3])"
-    )
-    CommandRegistration(python(script, str(log), "{transform}", ROWS), convention="ras")(
-        IMAGE, IMAGE
-    )
-    assert log.read_text() == os.environ["FSLDIR"] == "kept"
+        CommandRegistration("x {fixed} {moving}", convention="lta")
+    with pytest.raises(InputError, match=r"command must hold \{fixed\} and \{moving\}, got x"):
+        CommandRegistration("x")

@@ -12,7 +12,9 @@ from monai_transfer.imaging.registration import (
     LinearRegistration,
     LinearTransform,
     Registration,
+    from_ras,
     read_transform,
+    shared_information,
 )
 
 Scan = Callable[[Image, np.ndarray], tuple[Image, LinearTransform]]
@@ -102,6 +104,15 @@ def test_what_moves_outside_the_mask_does_not_matter(
     assert error_mm(found, truth, mask).mean() < 0.5
     unmasked = LinearRegistration("rigid")(brain["flair"].with_voxels(torn), moving)
     assert error_mm(unmasked, truth, mask).mean() > 0.5
+
+
+def test_images_share_the_more_the_better_they_are_aligned(
+    brain: dict[str, Image], elsewhere: Scan
+):
+    moving, truth = elsewhere(brain["t1"], TILTED)
+    off = [truth.then(from_ras(pose((0, 0, 0), (mm, 0, 0)))) for mm in (0.0, 2.0, 6.0, 500.0)]
+    shares = [shared_information(brain["flair"], moving, transform=each) for each in off]
+    assert shares[0] > 1.1 * shares[1] > 1.2 * shares[2] > shares[3] == 0
 
 
 def test_ours_is_a_registration():
