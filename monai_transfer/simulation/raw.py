@@ -52,7 +52,7 @@ class RawSeries:
         to_body: scanner's world → the body's mm, rigid: where the head lay. The truth for whoever
             registers two series.
         lesion: (x, y, z) the label on this grid, of the tissue in the middle of each voxel.
-        brain: (x, y, z) the brain on this grid, likewise.
+        brain: (x, y, z) all within the inner skull on this grid, likewise.
     """
 
     voxels: npt.NDArray[np.int16]
@@ -101,7 +101,7 @@ def simulate_raw(
         wide = _around(grid)
         head = _head(raw, warp, wide)
         volumes = _ideals(raw, mixture, head, grid=wide, scanner=scanner)
-        brain = _pasted(mixture.anatomy.brain, mixture.anatomy.grid, wide)
+        brain = _within_skull(head) | _pasted(mixture.anatomy.brain, mixture.anatomy.grid, wide)
         lesion = _pasted(pathology.label, mixture.anatomy.grid, wide)
         session = _pose(raw, turn_deg=6.0, shift_mm=6.0)
         return {
@@ -143,6 +143,12 @@ def _head(rng: np.random.Generator, warp: Warp, grid: Grid) -> dict[str, Array]:
     weights = upsampling(coarse, grid)
     at = np.stack([apply_separable(c, weights) for c in warp.to_template(coarse.points_mm())])
     return head_around(rng, at, spacing_mm=grid.spacing_mm, shape=draw_head_shape(rng))
+
+
+def _within_skull(head: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
+    """Where the brain and the fluid around it fill more than half of a voxel."""
+    others: Array = np.sum([f for name, f in head.items() if name != "outer_csf"], axis=0)
+    return others < 0.5
 
 
 def _ideals(

@@ -9,8 +9,9 @@ ones. ``imaging/brain/unet.json`` says how the shipped weights were made.
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -40,6 +41,7 @@ def train_brain_extraction(
     *,
     seed: int = 0,
     rate: float = 2e-3,
+    start: Mapping[str, Tensor] | None = None,
     report: Report | None = None,
 ) -> BrainUNet:
     """Train on pictures of heads, one new picture a step.
@@ -49,6 +51,7 @@ def train_brain_extraction(
         steps: of the optimiser.
         seed: the same seed gives the same weights on the same machine with one thread.
         rate: highest learning rate; it rises over a tenth of the steps and falls as a cosine.
+        start: weights to go on from; ``None`` for random ones.
         report: called after each step with its number and loss.
 
     Returns:
@@ -64,6 +67,8 @@ def train_brain_extraction(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = BrainUNet()
+    if start is not None:
+        network.load_state_dict(start)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
     for step in range(steps):
@@ -106,6 +111,12 @@ def _loss(logits: Tensor, target: Tensor) -> Tensor:
     return dice + functional.binary_cross_entropy_with_logits(logits, target)
 
 
+def _record(weights: Path) -> dict[str, Any]:
+    """How weights were made."""
+    record: dict[str, Any] = json.loads(weights.with_suffix(".json").read_text())
+    return record
+
+
 def main() -> None:
     """Draw heads, train, write weights in half precision and a record of how."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -114,6 +125,8 @@ def main() -> None:
     parser.add_argument("--heads", type=int, default=24, help="simulated heads")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--start", type=Path, help="weights of this command to go on from")
     options = parser.parse_args()
     console, start = Console(), time.process_time()
     seeds = ([options.seed, index] for index in range(options.heads))
@@ -128,7 +141,14 @@ def main() -> None:
             mean, minutes = np.mean(losses[-100:]), (time.process_time() - start) / 60
             console.print(f"step {step + 1}: loss {mean:.4f}, {minutes:.1f} CPU minutes")
 
-    network = train_brain_extraction(heads, options.steps, seed=options.seed, report=report)
+    network = train_brain_extraction(
+        heads,
+        options.steps,
+        seed=options.seed,
+        rate=options.rate,
+        start=torch.load(options.start, weights_only=True) if options.start else None,
+        report=report,
+    )
     with written_aside(options.output) as aside:
         torch.save({k: v.half() for k, v in network.state_dict().items()}, aside)
     record = {
@@ -136,6 +156,8 @@ def main() -> None:
         "label_maps": len(real),
         "steps": options.steps,
         "seed": options.seed,
+        "rate": options.rate,
+        "starts_from": _record(options.start) if options.start else None,
         "loss_of_last_100_steps": round(float(np.mean(losses[-100:])), 4),
         "cpu_minutes": round((time.process_time() - start) / 60, 1),
         "versions": {"monai_transfer": monai_transfer.__version__, "torch": torch.__version__},

@@ -41,7 +41,7 @@ def test_it_is_the_patient_of_the_prepared_images(raw):
     brain_ml = (prepared.image[0] > 0).sum() * SPACING_MM**3 / 1000
     lesion_ml = (prepared.label > 0).sum() * SPACING_MM**3 / 1000
     voxel_ml = 3 * 3 * 6 / 1000
-    assert raw["t1"].brain.sum() * voxel_ml == pytest.approx(brain_ml, rel=0.05)
+    assert 0.98 < raw["t1"].brain.sum() * voxel_ml / brain_ml < 1.2  # fluid around it, too
     assert raw["t1"].lesion.astype(bool).sum() * voxel_ml == pytest.approx(lesion_ml, rel=0.3)
 
 

@@ -32,7 +32,7 @@ def unet_brain_mask(image: Image, /) -> Mask:
         All within the inner skull, one piece, without holes.
 
     Raises:
-        InputError: values that are not finite, or no brain.
+        InputError: values that are not finite, or nothing that looks like a brain.
 
     Source:
         Ours. Learning from simulated heads of random contrast: SynthStrip, Hoopes et al.,
@@ -41,7 +41,9 @@ def unet_brain_mask(image: Image, /) -> Mask:
     voxels = np.asarray(image.voxels, np.float32)
     if not np.isfinite(voxels).all():
         raise InputError("brain extraction", "image", "be finite", got="NaN or infinity")
-    inside = _one_piece(from_working_grid(_probability(image), image) > 0.5)
+    inside = np.zeros(image.shape, bool)
+    if voxels.min() < voxels.max():
+        inside = _one_piece(from_working_grid(_probability(image), image) > 0.5)
     if not inside.any():
         raise InputError(
             "brain extraction",
