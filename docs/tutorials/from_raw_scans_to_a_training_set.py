@@ -156,5 +156,5 @@ print(on_t1.shape, [f"{volume:.1f} mL" for volume in volumes_ml])
 assert on_t1.shape == scans["t1"].shape
 
 # %%
-# Your own scans may as well be folders of DICOM files, one series in each, and your own registration
-# or skull stripper can be plugged in: see *Prepare raw scans* among the how-tos.
+# Your own scans may as well be folders of DICOM files, one series in each, and your own
+# registration or skull stripper can be plugged in: see *Prepare raw scans* among the how-tos.

@@ -108,8 +108,6 @@ def preprocess(
 
 
 def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods":
-    import shlex
-
     from monai_transfer.imaging.brain import brain_extraction
     from monai_transfer.imaging.registration import (
         CommandRegistration,
@@ -126,7 +124,7 @@ def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods"
     elif registration == "elastix":
         align = ElastixRegistration(kind, threads=1), ElastixRegistration(threads=1)
     elif "{fixed}" in registration:
-        command = CommandRegistration(tuple(shlex.split(registration)), threads=1)
+        command = CommandRegistration(registration, threads=1)
         align = command, command
     else:
         raise choice("preprocess", "--registration", registration, _REGISTRATIONS)

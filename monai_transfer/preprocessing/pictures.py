@@ -168,7 +168,7 @@ def _bias_rows(
     """Before, the field (0.5 is black, 1.5 white), after."""
     for name, field in prepared.bias_fields.items():
         before, across = (view.cut(i, prepared.transforms[name]) for i in (raw[name], field))
-        after = before / np.maximum(across, np.float32(1e-6))
+        after = (before / np.maximum(across, 1e-6)).astype(np.float32)
         yield [_grey(before, view.brain), _colours(across - 0.5), _grey(after, view.brain)]
 
 

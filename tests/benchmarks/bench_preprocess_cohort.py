@@ -4,8 +4,8 @@
 
 The subjects are simulated raw (T1 and FLAIR) and, with ``--real``, a raw pair of the open MS set.
 Each preset is measured in a process of its own that has prepared another subject before, since
-loading libraries and the template is done once for a worker. CPU seconds, because the machine may be
-busy; "files" is reading, writing, and the pictures of the page.
+loading libraries and the template is done once for a worker. CPU seconds, because the machine may
+be busy; "files" is reading, writing, and the pictures of the page.
 """
 
 import argparse
@@ -161,7 +161,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.measure:
         preset, root = options.measure
-        print(json.dumps(measured(Path(root), preset)))
+        sys.stdout.write(json.dumps(measured(Path(root), preset)) + "\n")
         return
     with tempfile.TemporaryDirectory() as folder:
         title = f"simulated raw at {options.spacing_mm:g} mm"
