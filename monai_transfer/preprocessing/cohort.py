@@ -20,7 +20,7 @@ from monai_transfer.imaging.nyul import (
     write_standard_scale,
 )
 from monai_transfer.imaging.recipe import Recipe
-from monai_transfer.preprocessing import store
+from monai_transfer.preprocessing import folders, store
 from monai_transfer.preprocessing.derivatives import visit_of
 from monai_transfer.preprocessing.description import Source, Summary, describe_cohort
 from monai_transfer.preprocessing.methods import Methods, versions
@@ -84,7 +84,7 @@ def preprocess_cohort(
         todo = "Wait for it, or choose another folder."
         raise InputError(output.name, "folder", "be used by one run at a time", todo=todo)
     try:
-        store.remove_asides(output)
+        folders.remove_asides(output)
         summary = _brought(jobs, datalist, scale=scale, workers=workers, progress=progress)
         describe_cohort(source, jobs, datalist, summary)
     finally:
@@ -177,16 +177,16 @@ def _brought(
     outcomes = {subject: (done | failed)[subject] for subject in jobs}
     for subject, outcome in outcomes.items():
         if outcome.state == "failed":  # what an earlier run made of it is not what it is now
-            store.remove(jobs[subject].final)
+            folders.remove(jobs[subject].final)
     if not any(outcome.state == "failed" for outcome in outcomes.values()):
-        store.remove(output / STAGED)
+        folders.remove(output / STAGED)
     return Summary(outcomes, scale, learned)
 
 
 def _parameters(job: Job) -> str:
     """Equal for equal preparation, whatever the scans."""
     plan = job.recipe.preparation
-    return store.digest(store.REVISION, repr(plan), job.methods.describe(), dict(versions()))
+    return folders.digest(store.REVISION, repr(plan), job.methods.describe(), dict(versions()))
 
 
 def _told_parameters(job: Job) -> dict[str, Any]:

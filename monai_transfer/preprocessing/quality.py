@@ -92,8 +92,8 @@ def relative_scores(cohort: Mapping[str, Mapping[str, float]]) -> dict[str, floa
 
     Example:
         >>> cohort = {"a": {"t1 to flair": 1.2}, "b": {"t1 to flair": 1.2}}
-        >>> relative_scores(cohort | {"c": {"t1 to flair": 1.02}})
-        {'a': 1.0, 'b': 1.0, 'c': 0.85}
+        >>> relative_scores(cohort | {"c": {"t1 to flair": 0.6}})
+        {'a': 1.0, 'b': 1.0, 'c': 0.5}
     """
     pairs: dict[str, Sequence[float]] = {}
     for found in cohort.values():

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monai_transfer._grids import apart_mm, is_one_grid
 from monai_transfer._types import Mask
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.bias_field import estimate_bias_field
@@ -20,6 +19,7 @@ from monai_transfer.imaging.registration import (
     mni152_focus,
     resample,
 )
+from monai_transfer.preprocessing.grids import on_one_grid, respaced
 from monai_transfer.preprocessing.methods import Methods
 
 
@@ -163,18 +163,12 @@ def _reference(images: Mapping[str, Image], plan: Preparation) -> str:
             raise InputError("subject", "images", f"hold {plan.reference}, the reference", got=got)
         return plan.reference
     for name, image in images.items():
-        if not _on_one_grid(image, images[first]):
+        if not on_one_grid(image, images[first]):
             rule = f"lie on the grid of {first}, as the recipe aligns none"
             raise InputError(
                 "subject", name, rule, got=f"{image.shape} beside {images[first].shape}"
             )
     return first
-
-
-def _on_one_grid(one: Image, other: Image) -> bool:
-    if one.shape != other.shape:
-        return False
-    return is_one_grid(apart_mm(one.affine, other.affine, one.shape), one.shape)
 
 
 def _aligned(
@@ -233,38 +227,11 @@ def _target(
     return found, respaced(Grid(head.shape, head.affine), plan.spacing_mm)
 
 
-def respaced(grid: Grid, spacing_mm: tuple[float, float, float] | None) -> Grid:
-    """The same box of the world with other voxels.
-
-    Args:
-        grid: any.
-        spacing_mm: edges along the grid's own axes; ``None`` leaves it.
-
-    Returns:
-        A grid that begins at the same corner and covers the box, with less than a voxel over.
-
-    Example:
-        >>> respaced(Grid((10, 10, 5), np.diag([1.0, 1, 3, 1])), (2.0, 2.0, 2.0)).shape
-        (5, 5, 8)
-    """
-    if spacing_mm is None:
-        return grid
-    own_mm = np.linalg.norm(grid.affine[:3, :3], axis=0)
-    ratio = np.asarray(spacing_mm) / own_mm
-    if np.allclose(ratio, 1, atol=1e-3):
-        return grid
-    x, y, z = (max(1, int(n)) for n in np.ceil(np.array(grid.shape) / ratio - 1e-3))
-    affine = grid.affine.copy()
-    affine[:3, :3] *= ratio
-    affine[:3, 3] += grid.affine[:3, :3] @ ((ratio - 1) / 2)  # centre of the first voxel
-    return Grid((x, y, z), affine)
-
-
 def _label(
     label: Image, images: Mapping[str, Image], maps: Mapping[str, SpatialTransform], grid: Grid
 ) -> Image:
     for name, image in images.items():
-        if _on_one_grid(label, image):
+        if on_one_grid(label, image):
             return resample(label, grid, transform=maps[name], interpolation="nearest")
     shapes = ", ".join(f"{name} {image.shape}" for name, image in images.items())
     rule = f"lie on the grid of one of the scans ({shapes})"

@@ -14,7 +14,7 @@ from monai_transfer.imaging.brain import GivenMask
 from monai_transfer.imaging.image import Image, read_image
 from monai_transfer.imaging.nyul import StandardScale
 from monai_transfer.imaging.recipe import Recipe
-from monai_transfer.preprocessing import store
+from monai_transfer.preprocessing import folders, store
 from monai_transfer.preprocessing.derivatives import Names, Visit, space_of
 from monai_transfer.preprocessing.methods import Methods, versions
 from monai_transfer.preprocessing.subject import Prepared, preprocess_subject
@@ -111,21 +111,21 @@ def _run(job: Job) -> Outcome:
         recipe=job.recipe,
         methods={**job.methods.describe(), **({} if job.brain is None else {"brain": "given"})},
         versions=versions(),
-        inputs={path: store.file_digest(job.dataset_dir / path) for path in inputs},
+        inputs={path: folders.file_digest(job.dataset_dir / path) for path in inputs},
     )
     place = job.staged if job.waits else job.final
     for folder in (job.final, place):
         record = store.read_record(folder, job.names)
         if record is not None and record["key"] == made.key(job.scale):
             return Outcome("kept", record)
-    aside = store.aside_of(job.output, job.visit.id)
+    aside = folders.aside_of(job.output, job.visit.id)
     _write(job, made, aside)
-    store.put_in_place(aside, place)
+    folders.put_in_place(aside, place)
     record = store.read_record(place, job.names)
     if record is None:
         raise OSError(f"{place.name}: what was written cannot be read back")
     if place == job.final:
-        store.remove(job.staged)
+        folders.remove(job.staged)
     return Outcome("made", record)
 
 

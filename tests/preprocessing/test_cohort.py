@@ -34,6 +34,11 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+def images_of(folder: Path) -> dict[str, str]:
+    """Digests of its images."""
+    return {p: d for p, d in digests(folder).items() if p.endswith(".nii.gz")}
+
+
 def states(summary) -> list[str]:
     return [outcome.state for outcome in summary.outcomes.values()]
 
@@ -49,6 +54,23 @@ def done(scans: Path, describe, make_recipe, tmp_path_factory: pytest.TempPathFa
         patch.setattr("monai_transfer.preprocessing.store.viewer", lambda *_: "<html></html>")
         summary = preprocess_cohort(source, make_recipe(), folder / "out")
     assert states(summary) == ["made"] * 3
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def standardised(
+    scans: Path, describe, make_recipe, quick, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The cohort on a standard scale of its own; never written to after this."""
+    folder = tmp_path_factory.mktemp("standardised")
+    (folder / "clinic.json").write_text(json.dumps(describe()))
+    masks = "{subject}/{subject}_brain.nii.gz"
+    source = Source(read_manifest(folder / "clinic.json"), scans, brain_masks=masks)
+    small = make_recipe(nyul=True, bias_field=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monai_transfer.preprocessing.store.viewer", lambda *_: "<html></html>")
+        summary = preprocess_cohort(source, small, folder / "out", methods=quick)
+    assert summary.learned
     return folder / "out"
 
 
@@ -188,9 +210,9 @@ from pathlib import Path
 from monai_transfer.data import read_manifest
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.imaging.registration import IDENTITY
-from monai_transfer.preprocessing import Methods, Source, preprocess_cohort, store
+from monai_transfer.preprocessing import Methods, Source, folders, preprocess_cohort, store
 
-rename, left = store.put_in_place, [int(sys.argv[5])]
+rename, left = folders.put_in_place, [int(sys.argv[5])]
 def put(aside, final):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -203,7 +225,7 @@ class Still:
     def __repr__(self):
         return "Still()"
 
-store.put_in_place = put
+folders.put_in_place = put
 store.viewer = lambda *_: "<html></html>"
 source = Source(read_manifest(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
 methods = Methods(within=Still())
@@ -214,7 +236,7 @@ preprocess_cohort(source, Recipe.from_json(sys.argv[6]), sys.argv[4], methods=me
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 @pytest.mark.parametrize("killed_at", [1, 4])
 def test_a_killed_run_leaves_nothing_half_written_and_goes_on(
-    source: Source, make_recipe, quick, tmp_path: Path, killed_at: int
+    standardised: Path, source: Source, make_recipe, quick, tmp_path: Path, *, killed_at: int
 ):
     small = make_recipe(nyul=True, bias_field=False)  # six renames: three wait, three are done
     out = tmp_path / "out"
@@ -231,31 +253,30 @@ def test_a_killed_run_leaves_nothing_half_written_and_goes_on(
     assert states(summary) == ["kept"] * len(finished) + ["made"] * (3 - len(finished))
     assert ("Standardising" in seen) == (killed_at < 3)
     assert not list(out.rglob(".*"))
-    whole = preprocess_cohort(source, small, methods=quick, output=tmp_path / "whole")
-    assert states(whole) == ["made"] * 3
-    images = {p: d for p, d in digests(out).items() if p.endswith(".nii.gz")}
-    assert images.items() <= digests(tmp_path / "whole").items()
+    assert images_of(out) == images_of(standardised)
 
 
 def test_the_standard_scale_is_that_of_the_training_subjects_and_is_kept(
-    source: Source, make_recipe, quick, tmp_path: Path
+    standardised: Path, source: Source, make_recipe, quick, tmp_path: Path
 ):
     small, out = make_recipe(nyul=True, bias_field=False), tmp_path / "out"
-    first = preprocess_cohort(source, small, methods=quick, output=out)
-    assert first.learned
-    assert first.scale is not None
-    assert first.scale.subjects == 2
-    assert read_standard_scale(out / "standard_scale.json") == first.scale
-    again = preprocess_cohort(source, small, methods=quick, output=out)
+    shutil.copytree(standardised, out)
+    again = preprocess_cohort(source, small, out, methods=quick)
     assert (again.learned, states(again)) == (False, ["kept"] * 3)
-    given = preprocess_cohort(
-        source, small, methods=quick, output=tmp_path / "given", scale=first.scale
-    )
+    assert again.scale == read_standard_scale(out / "standard_scale.json")
+    assert again.scale.subjects == 2  # the third chooses the epoch
+    affine = make_recipe(nyul=True, bias_field=False, registration="affine")
+    assert preprocess_cohort(source, affine, out, methods=quick).learned
+
+
+def test_a_scale_of_another_cohort_can_be_given(
+    standardised: Path, source: Source, make_recipe, quick, tmp_path: Path
+):
+    small = make_recipe(nyul=True, bias_field=False)
+    scale = read_standard_scale(standardised / "standard_scale.json")
+    given = preprocess_cohort(source, small, tmp_path / "out", methods=quick, scale=scale)
     assert not given.learned
-    images = {p: d for p, d in digests(out).items() if p.endswith(".nii.gz")}
-    assert images.items() <= digests(tmp_path / "given").items()
-    rigid = make_recipe(nyul=True, bias_field=False, registration="affine")
-    assert preprocess_cohort(source, rigid, out, methods=quick).learned
+    assert images_of(tmp_path / "out") == images_of(standardised)
 
 
 def test_groups_are_in_the_participants_table(

@@ -18,7 +18,7 @@ from monai_transfer.imaging.registration import (
     mni152,
 )
 from monai_transfer.preprocessing import Methods, preprocess_subject
-from monai_transfer.preprocessing.subject import respaced
+from monai_transfer.preprocessing.grids import respaced
 
 SHIFT_MM = np.array([6.0, -4.0, 3.0])
 """Where a point of the FLAIR's space lies in the T1's, RAS."""
