@@ -92,7 +92,8 @@ def write_subject(
     for name, content in pictures(prepared, raw, plan):
         (folder / names.figure(name)).write_bytes(content)
     (folder / names.figure("viewer.html")).write_text(viewer(prepared, plan), encoding="utf-8")
-    brain_ml = prepared.brain.voxels.sum() * prepared.brain.spacing_mm.prod() / 1000
+    brain = prepared.native_brain
+    brain_ml = np.count_nonzero(brain.voxels) * brain.spacing_mm.prod() / 1000
     record = {
         "subject": made.subject,
         "recipe": asdict(made.recipe),

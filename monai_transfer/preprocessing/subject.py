@@ -1,6 +1,7 @@
 """One subject, in memory: from raw scans to what a recipe makes of them, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,13 +100,16 @@ def preprocess_subject(
     if plan.nyul and scale is None:
         todo = "Learn one from a cohort, or read the one of the source bundle."
         raise InputError(recipe.name, "standard scale", "be given", todo=todo)
-    brain = images[reference].with_voxels(methods.brain(images[reference]))
+    with _blaming(f"brain of {reference}"):
+        brain = images[reference].with_voxels(methods.brain(images[reference]))
     if not brain.voxels.any():
         raise InputError(reference, "brain mask", "hold at least one voxel", got="an empty mask")
     within = _aligned(images, reference, brain=brain, plan=plan, methods=methods)
     fields = {}
     if plan.bias_field:
-        fields = {name: _bias(images[name], brain, within[name], methods) for name in images}
+        for name, step in within.items():
+            with _blaming(f"bias field of {name}"):
+                fields[name] = _bias(images[name], brain, step, methods)
         images = {name: _divided(image, fields[name]) for name, image in images.items()}
     to_reference, grid = _target(images[reference], brain, plan=plan, methods=methods)
     maps = {name: to_reference.then(step) for name, step in within.items()}
@@ -153,6 +157,15 @@ def on_scale(images: Mapping[str, Image], inside: Mask, scale: StandardScale) ->
     }
 
 
+@contextmanager
+def _blaming(where: str) -> Iterator[None]:
+    """A fault of a method that knows arrays alone, told with the step and the modality."""
+    try:
+        yield
+    except InputError as fault:
+        raise InputError(where, fault.what, fault.rule, got=fault.got, todo=fault.todo) from fault
+
+
 def _reference(images: Mapping[str, Image], plan: Preparation) -> str:
     if not images:
         raise InputError("subject", "images", "hold at least one modality", got="none")
@@ -185,13 +198,8 @@ def _aligned(
         if name == reference or plan.registration is None:
             maps[name] = IDENTITY
             continue
-        try:
+        with _blaming(f"{name} to {reference}"):
             maps[name] = methods.within(images[reference], image, fixed_mask=brain)
-        except InputError as fault:
-            where = f"{name} to {reference}"
-            raise InputError(
-                where, fault.what, fault.rule, got=fault.got, todo=fault.todo
-            ) from fault
     return maps
 
 
@@ -223,7 +231,8 @@ def _target(
         return IDENTITY, respaced(Grid(fixed.shape, fixed.affine), plan.spacing_mm)
     stripped = fixed.with_voxels(np.where(brain.voxels, fixed.voxels, 0).astype(np.float32))
     head = mni152()
-    found = methods.to_template(head, stripped, fixed_mask=mni152_focus())
+    with _blaming("reference to MNI152"):
+        found = methods.to_template(head, stripped, fixed_mask=mni152_focus())
     return found, respaced(Grid(head.shape, head.affine), plan.spacing_mm)
 
 

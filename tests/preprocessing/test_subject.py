@@ -200,6 +200,9 @@ def test_what_does_not_fit_is_refused(make_recipe):
     aligned = make_recipe(bias_field=False, reference=None, registration=None)
     with pytest.raises(InputError, match="flair must lie on the grid of t1"):
         preprocess_subject(images, aligned, methods=methods)
+    dark = {**images, "t1": images["t1"].with_voxels(0 * images["t1"].voxels)}
+    with pytest.raises(InputError, match="bias field of t1: mask must hold a voxel above 0"):
+        preprocess_subject(dark, make_recipe(), methods=methods)
     nothing = replace(methods, brain=lambda image: np.zeros(image.shape, bool))
     with pytest.raises(InputError, match="flair: brain mask must hold at least one voxel"):
         preprocess_subject(images, plan, methods=nothing)
