@@ -93,15 +93,19 @@ def preprocess(
                 tasks[what] = bar.add_task(what, total=total)
             bar.update(tasks[what], completed=done)
 
-        summary = preprocess_cohort(
-            source,
-            recipe,
-            output,
-            methods=methods,
-            scale=scale,
-            workers=workers,
-            progress=tell,
-        )
+        try:
+            summary = preprocess_cohort(
+                source,
+                recipe,
+                output,
+                methods=methods,
+                scale=scale,
+                workers=workers,
+                progress=tell,
+            )
+        except KeyboardInterrupt:
+            typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
+            raise
     _say(summary, output, needs_scale=recipe.preparation.nyul and standard_scale is None)
     if summary.failures:
         raise typer.Exit(1)
