@@ -13,7 +13,7 @@ def brain(
     method: Annotated[
         str,
         typer.Option(
-            help="unet (built in), hd-bet, synthstrip, or a command with {image} and {mask} in it."
+            help="unet (built in), deepbet, hd-bet, synthstrip, or a command: {image} to {mask}."
         ),
     ] = "unet",
 ) -> None:

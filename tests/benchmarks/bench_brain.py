@@ -77,16 +77,6 @@ def simulated_cases(count: int = 2) -> Iterator[Case]:
             yield f"simulated {index} {modality}", Image(series.voxels, series.affine), series.brain
 
 
-def deepbet(image: Image) -> np.ndarray:
-    """Fisch et al., arXiv:2308.07003; T1 only."""
-    import deepbet
-
-    stored = nib.Nifti1Image(image.voxels.astype(np.float32), image.affine)
-    model = deepbet.BrainExtraction(no_gpu=True)
-    _, mask, _ = model.run(stored)
-    return np.asarray(mask.dataobj) > 0
-
-
 def brainextractor(image: Image) -> np.ndarray:
     """FSL's BET, Smith, Hum Brain Mapp 2002;17:143, in Python."""
     from brainextractor import BrainExtractor
@@ -99,13 +89,16 @@ def brainextractor(image: Image) -> np.ndarray:
 
 def methods() -> dict[str, Callable[[Image], np.ndarray]]:
     """What there is on this machine, the built-in first."""
-    own = {
+    found: dict[str, Callable[[Image], np.ndarray]] = {
         name: method
         for name, method in METHODS.items()
         if not isinstance(method, ExternalExtraction) or shutil.which(method.program)
     }
-    others = (deepbet, brainextractor)
-    return own | {o.__name__: o for o in others if importlib.util.find_spec(o.__name__)}
+    if importlib.util.find_spec("deepbet") is None:
+        del found["deepbet"]
+    if importlib.util.find_spec("brainextractor"):
+        found["brainextractor"] = brainextractor
+    return found
 
 
 def dice(one: np.ndarray, other: np.ndarray) -> float:
@@ -147,7 +140,7 @@ def main() -> None:
             start = time.process_time()
             try:
                 mask = method(image)
-            except (InputError, RuntimeError, AssertionError, ValueError, IndexError) as error:
+            except (InputError, MemoryError, RuntimeError, ValueError, IndexError) as error:
                 cells.append(type(error).__name__)
                 continue
             cells.append(f"{dice(mask, given):.3f} ({time.process_time() - start:.1f})")

@@ -43,5 +43,5 @@ def test_the_mask_lies_on_the_image_and_its_volume_is_told(tmp_path: Path):
 def test_a_method_that_is_not_there_is_one_line_and_status_1(tmp_path: Path):
     result = brain(head(tmp_path), "--output", tmp_path / "m.nii.gz", "--method", "hdbet")
     assert result.exit_code == 1
-    assert result.output.startswith("error: brain extraction: method must be one of hd-bet")
+    assert result.output.startswith("error: brain extraction: method must be one of deepbet")
     assert not (tmp_path / "m.nii.gz").exists()

@@ -53,5 +53,7 @@ def test_a_fault_of_the_method_names_the_subject():
 
 
 def test_an_unknown_method_is_refused_at_once():
-    with pytest.raises(InputError, match="must be one of hd-bet, synthstrip, unet, got bett"):
+    with pytest.raises(
+        InputError, match="must be one of deepbet, hd-bet, synthstrip, unet, got bett"
+    ):
         ExtractBraind("image", method="bett")

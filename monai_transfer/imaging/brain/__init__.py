@@ -4,6 +4,7 @@ Brain means what lies within the inner skull: brain, the fluid in and around it,
 veins between; below, it ends with the cerebellum, about at the foramen magnum.
 """
 
+from monai_transfer.imaging.brain.deepbet import deepbet_brain_mask
 from monai_transfer.imaging.brain.external import HD_BET, SYNTHSTRIP, ExternalExtraction
 from monai_transfer.imaging.brain.extraction import (
     METHODS,
@@ -22,6 +23,7 @@ __all__ = [
     "ExternalExtraction",
     "GivenMask",
     "brain_extraction",
+    "deepbet_brain_mask",
     "stripped_brain_mask",
     "unet_brain_mask",
 ]

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 from monai_transfer._grids import apart_mm, is_one_grid
 from monai_transfer._types import Mask
 from monai_transfer.errors import InputError, choice
+from monai_transfer.imaging.brain.deepbet import deepbet_brain_mask
 from monai_transfer.imaging.brain.external import HD_BET, SYNTHSTRIP, ExternalExtraction
 from monai_transfer.imaging.brain.unet import unet_brain_mask
 from monai_transfer.imaging.image import Image
@@ -49,7 +50,12 @@ class GivenMask:
 
 
 METHODS: Mapping[str, BrainExtraction] = MappingProxyType(
-    {"unet": unet_brain_mask, "hd-bet": HD_BET, "synthstrip": SYNTHSTRIP}
+    {
+        "unet": unet_brain_mask,
+        "deepbet": deepbet_brain_mask,
+        "hd-bet": HD_BET,
+        "synthstrip": SYNTHSTRIP,
+    }
 )
 """Methods by name."""
 

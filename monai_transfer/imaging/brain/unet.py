@@ -6,6 +6,7 @@ from importlib import resources
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import Tensor
 from torch.nn import functional
 
 from monai_transfer._types import Mask, Volume
@@ -57,14 +58,19 @@ def unet_brain_mask(image: Image, /) -> Mask:
 
 
 def _probability(image: Image) -> Volume:
-    """Of lying within the inner skull, on the working grid."""
-    seen = to_working_grid(image)
-    padding = [side for size in seen.shape[::-1] for side in (0, -size % DIVISOR)]
-    with torch.inference_mode():
-        padded = functional.pad(torch.from_numpy(seen), padding)
-        probability = torch.sigmoid(_network()(padded[None, None]))[0, 0].numpy()
+    """Of lying within the inner skull, on the working grid; mean with the mirrored head."""
+    seen = torch.from_numpy(to_working_grid(image))
+    logits = 0.5 * (_logits(seen) + _logits(seen.flip(0)).flip(0))
+    probability: Volume = torch.sigmoid(logits).numpy()
+    return probability
+
+
+@torch.inference_mode()
+def _logits(seen: Tensor) -> Tensor:
     x, y, z = seen.shape
-    return probability[:x, :y, :z]
+    padding = [side for size in (z, y, x) for side in (0, -size % DIVISOR)]
+    logits: Tensor = _network()(functional.pad(seen, padding)[None, None])[0, 0]
+    return logits[:x, :y, :z]
 
 
 def _one_piece(inside: Mask) -> Mask:

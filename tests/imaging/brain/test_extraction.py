@@ -1,3 +1,5 @@
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from monai_transfer.imaging.brain import (
     GivenMask,
     brain_extraction,
 )
+from monai_transfer.simulation import simulate_raw
 
 AFFINE = np.diag([1.0, 1.0, 3.0, 1.0])
 
@@ -34,8 +37,21 @@ def test_a_given_mask_on_another_grid_is_refused(voxels, affine, fragment):
 
 
 def test_every_named_method_is_one_that_the_hook_takes():
-    assert list(METHODS) == ["unet", "hd-bet", "synthstrip"]
+    assert list(METHODS) == ["unet", "deepbet", "hd-bet", "synthstrip"]
     assert all(isinstance(method, BrainExtraction) for method in METHODS.values())
+
+
+def test_deepbet_that_is_absent_is_named_with_what_to_type(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"deepbet must be installed. Type pip install deepbet"):
+        METHODS["deepbet"](Image(np.zeros((1, 2, 2)), AFFINE))
+
+
+def test_deepbet_finds_the_brain_of_a_simulated_patient():
+    pytest.importorskip("deepbet", reason="deepbet is not installed")
+    series = simulate_raw("ms", 0, spacing_mm=2.0, protocol="1.5T-routine-5mm")["flair"]
+    mask = METHODS["deepbet"](Image(series.voxels, series.affine))
+    assert 2 * (mask & series.brain).sum() / (mask.sum() + series.brain.sum()) > 0.93
 
 
 def test_a_command_of_ones_own_is_a_method():
@@ -47,7 +63,7 @@ def test_a_command_of_ones_own_is_a_method():
 @pytest.mark.parametrize(
     ("method", "fragment"),
     [
-        ("hdbet", "one of hd-bet, synthstrip, unet, got hdbet. Did you mean hd-bet"),
+        ("hdbet", "one of deepbet, hd-bet, synthstrip, unet, got hdbet. Did you mean hd-bet"),
         ("bet {image}", "hold {image} and {mask}, got bet {image}"),
     ],
 )
