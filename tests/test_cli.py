@@ -25,6 +25,8 @@ VERBS = (
     ["tune"],
     ["submit"],
     ["bias"],
+    ["preprocess"],
+    ["brain"],
 )
 
 

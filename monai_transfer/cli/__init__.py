@@ -10,8 +10,11 @@ import typer
 from typer.core import TyperGroup
 
 from monai_transfer import __version__
+from monai_transfer.cli.amounts import patients
 from monai_transfer.cli.bias import bias
+from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
+from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.submission import submit
@@ -57,6 +60,8 @@ app.command(cls=ManyValues)(tune)
 app.command()(submit)
 app.command()(bias)
 app.command()(register)
+app.command()(preprocess)
+app.command()(brain)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position
@@ -91,14 +96,6 @@ def _manifest() -> None:
     """Describe a data set once, list its files for training, and check them."""
 
 
-def _patients(text: str) -> float:
-    """A number of patients (``50``), or their share (``0.2``)."""
-    try:
-        return float(text) if "." in text else int(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text} is neither a number of patients nor a share") from None
-
-
 @manifest.command()
 def build(
     description: Annotated[
@@ -111,7 +108,7 @@ def build(
     validation: Annotated[
         float | None,
         typer.Option(
-            parser=_patients,
+            parser=patients,
             metavar="PATIENTS",
             help="How many (50), or which share (0.2), choose the epoch; else the manifest's.",
         ),
@@ -119,7 +116,7 @@ def build(
     test: Annotated[
         float | None,
         typer.Option(
-            parser=_patients,
+            parser=patients,
             metavar="PATIENTS",
             help="How many, or which share, are kept for the result; likewise.",
         ),

@@ -56,11 +56,16 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     """Read a 3D image to its end; scaled integers come as float32, others in their own type.
 
     Args:
-        path: ``.nii``, ``.nii.gz`` or ``.mha``.
+        path: ``.nii``, ``.nii.gz`` or ``.mha``; or a folder with one DICOM series, see
+            :func:`~monai_transfer.imaging.dicom.read_dicom`.
 
     Raises:
         InputError: a file that is missing, damaged, not 3D, or whose affine has no inverse.
     """
+    if Path(path).is_dir():
+        from monai_transfer.imaging.dicom import read_dicom  # it builds on this module
+
+        return read_dicom(path)
     name = Path(path).name
     try:
         loaded = load_image(path)

@@ -6,6 +6,7 @@ mixed in as tissue fractions, seen by a scanner whose protocol is a record of re
 
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
 from monai_transfer.simulation.protocols import PROTOCOLS
+from monai_transfer.simulation.raw import RawSeries, simulate_raw
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
 from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
@@ -15,6 +16,7 @@ __all__ = [
     "MODALITIES",
     "PROTOCOLS",
     "TISSUES",
+    "RawSeries",
     "Scanner",
     "Sequence",
     "Subject",
@@ -22,6 +24,7 @@ __all__ = [
     "count_simulated",
     "signal",
     "simulate_cohort",
+    "simulate_raw",
     "simulate_subject",
     "tissue",
 ]

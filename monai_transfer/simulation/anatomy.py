@@ -93,7 +93,7 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
     look = scout(warp, grid)
     window = _window(look, grid)
     part = grid.crop(window)
-    weights = _upsampling(look.grid, part)
+    weights = upsampling(look.grid, part)
     template_mm = np.stack([apply_separable(c, weights) for c in look.template_mm])
     template = load_template()
 
@@ -155,7 +155,7 @@ def _window(look: Scout, grid: Grid) -> Window:
     return bounds(0), bounds(1), bounds(2)
 
 
-def _upsampling(coarse: Grid, fine: Grid) -> tuple[Array, Array, Array]:
+def upsampling(coarse: Grid, fine: Grid) -> tuple[Array, Array, Array]:
     """Matrices that interpolate values on `coarse` at the voxels of `fine`."""
     x, y, z = (
         linear_weights((axis - origin) / coarse.spacing_mm, count)

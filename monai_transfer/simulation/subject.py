@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
-from monai_transfer.simulation.deformation import draw_warp
+from monai_transfer.simulation.deformation import Warp, draw_warp
 from monai_transfer.simulation.fields import Array, smooth_field
 from monai_transfer.simulation.glioma import draw_glioma, plan_glioma
 from monai_transfer.simulation.grid import Grid
@@ -23,7 +23,7 @@ from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 
-_Texture: TypeAlias = tuple[Array, Array]
+Texture: TypeAlias = tuple[Array, Array]
 
 DISEASES = ("ms", "brats")
 """The cohorts that can be simulated."""
@@ -111,9 +111,8 @@ def simulate_subject(
     grade = grade_of(index) if disease == "brats" else None
     # One thread: sums are then always taken in the same order, and small products do not wait.
     with threadpool_limits(1):
-        anatomy, pathology = _body(body, grid, disease=disease, grade=grade)
-        mixture = Mixture(anatomy, body)
-        mixture.mix_in(pathology.fractions)
+        _, mixture, pathology = draw_body(body, grid, disease=disease, grade=grade)
+        anatomy = mixture.anatomy
         images = _scan(scan, mixture, scanner)
     image = np.zeros((len(MODALITIES), *grid.shape), np.int16)
     label = np.zeros(grid.shape, np.uint8)
@@ -139,17 +138,22 @@ def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str |
         raise InputError("simulate", "seed", "be 0 or more", got=seed)
 
 
-def _body(
+def draw_body(
     rng: np.random.Generator, grid: Grid, *, disease: str, grade: str | None
-) -> tuple[Anatomy, Pathology]:
+) -> tuple[Warp, Mixture, Pathology]:
+    """A brain with its pathology mixed in, and the warp from it to the template."""
     brain_ml = float(np.clip(rng.normal(1260.0, 95.0), 1050.0, 1460.0))
     warp = draw_warp(rng, _CENTRES_MM[disease], brain_ml=brain_ml)
     if grade is None:
         anatomy = realise(rng, warp, grid=grid)
-        return anatomy, draw_ms(rng, anatomy)
-    plan = plan_glioma(rng, scout(warp, grid), grade=grade)
-    anatomy = realise(rng, warp.pushed(plan.push), grid=grid)
-    return anatomy, draw_glioma(rng, anatomy, plan=plan)
+        pathology = draw_ms(rng, anatomy)
+    else:
+        plan = plan_glioma(rng, scout(warp, grid), grade=grade)
+        anatomy = realise(rng, warp.pushed(plan.push), grid=grid)
+        pathology = draw_glioma(rng, anatomy, plan=plan)
+    mixture = Mixture(anatomy, rng)
+    mixture.mix_in(pathology.fractions)
+    return warp, mixture, pathology
 
 
 def _scan(
@@ -158,7 +162,7 @@ def _scan(
     """The four stored images on the anatomy's part of the grid."""
     anatomy = mixture.anatomy
     tissues = {name: tissue(name, scanner.field_tesla).drawn(rng) for name in TISSUES}
-    textures = _textures(rng, anatomy)
+    textures = draw_textures(rng, anatomy)
     images = []
     for modality, sequence in scanner.sequences.items():
         see = partial(
@@ -170,7 +174,7 @@ def _scan(
         white, fluid = see(tissues["wm"]), see(tissues["csf"])
         # Outside the brain lies some fluid: a slice at the surface shares in its surroundings.
         ideal = np.full(anatomy.grid.shape, 0.35 * fluid, np.float32)
-        ideal[anatomy.brain] = _ideal(mixture, textures, see=see, tissues=tissues)
+        ideal[anatomy.brain] = ideal_signal(mixture, textures, see=see, tissues=tissues)
         image = form_image(
             rng,
             ideal,
@@ -186,9 +190,9 @@ def _scan(
     return images
 
 
-def _ideal(
+def ideal_signal(
     mixture: Mixture,
-    textures: Mapping[str, _Texture],
+    textures: Mapping[str, Texture],
     *,
     see: Callable[[Tissue], float],
     tissues: Mapping[str, Tissue],
@@ -205,7 +209,7 @@ def _ideal(
     return total
 
 
-def _textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, _Texture]:
+def draw_textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Texture]:
     """How far water (T1 and T2) and T2 alone are off nominal, in units of a tissue's texture."""
     shape, spacing = anatomy.grid.shape, anatomy.grid.spacing_mm
 

@@ -24,6 +24,8 @@ Sources (of the rows below):
 - Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology
   1988;169:779; contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al.,
   J Magn Reson Imaging 2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
+- Fat under the skin: de Bazelaire et al., Radiology 2004;230:652; muscle: Stanisz 2005; cortical
+  bone gives no signal at any echo time used here.
 - Relaxivity of gadopentetate in plasma at 37 °C: Rohrer et al., Invest Radiol 2005;40:715.
 """
 
@@ -109,11 +111,22 @@ _ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 )
 
 TISSUES = tuple(_ROWS)
-"""Names of the tissues."""
+"""Names of the tissues of the brain."""
+
+_HEAD_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "fat": (343, 382, 58, 68, 0.90, 0.0, 0.05, 0.05),
+        "muscle": (1008, 1412, 44, 50, 0.80, 0.0, 0.10, 0.05),
+        "bone": (400, 450, 1, 1, 0.20),
+        "air": (1000, 1000, 1, 1, 0.0),
+    }
+)
+HEAD_TISSUES = tuple(_HEAD_ROWS)
+"""Names of the tissues around the brain."""
 
 
 def tissue(name: str, field_tesla: float) -> Tissue:
-    """The tissue called `name` at 1.5 or 3 tesla.
+    """The tissue of brain or head called `name` at 1.5 or 3 tesla.
 
     Raises:
         InputError: for an unknown name or field strength.
@@ -122,10 +135,11 @@ def tissue(name: str, field_tesla: float) -> Tissue:
         >>> tissue("wm", 3.0).t1_ms
         832
     """
-    if name not in _ROWS:
-        raise choice("tissue", "name", name, _ROWS)
+    rows = {**_ROWS, **_HEAD_ROWS}
+    if name not in rows:
+        raise choice("tissue", "name", name, rows)
     if field_tesla not in RELAXIVITY:
         raise choice("tissue", "field strength", str(field_tesla), map(str, RELAXIVITY))
-    t1_low, t1_high, t2_low, t2_high, *rest = _ROWS[name]
+    t1_low, t1_high, t2_low, t2_high, *rest = rows[name]
     times = (t1_low, t2_low) if field_tesla == 1.5 else (t1_high, t2_high)
     return Tissue(*times, *rest)

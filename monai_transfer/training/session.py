@@ -15,10 +15,10 @@ import ignite.distributed as idist
 from ignite.engine import Engine
 
 from monai_transfer._files import remove_orphans
+from monai_transfer._lock import FolderLock
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.training.commands import own_command
-from monai_transfer.training.lock import FolderLock
 from monai_transfer.training.status import Status, read_status, reason_of
 
 CHECKPOINT = "checkpoint.pt"

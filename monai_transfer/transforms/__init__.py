@@ -3,7 +3,7 @@
 from monai_transfer.imaging.intensity import standardise
 from monai_transfer.imaging.papers import K19_SIZE_MM
 from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
-from monai_transfer.transforms.brain import stripped_brain_mask
+from monai_transfer.transforms.brain import ExtractBraind
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import (
     ScalePercentiles,
@@ -27,6 +27,7 @@ __all__ = [
     "ClassIndexd",
     "CorrectBiasField",
     "CorrectBiasFieldd",
+    "ExtractBraind",
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
@@ -46,5 +47,4 @@ __all__ = [
     "preset",
     "randomise_domain",
     "standardise",
-    "stripped_brain_mask",
 ]

@@ -11,10 +11,10 @@ from monai.utils import convert_to_dst_type, convert_to_numpy
 
 from monai_transfer._types import Channels
 from monai_transfer.errors import InputError
+from monai_transfer.imaging.brain import stripped_brain_mask
 from monai_transfer.imaging.intensity import CLIP_SD, scale_percentiles, standardise
 from monai_transfer.imaging.nyul import StandardScale, to_standard_scale
 from monai_transfer.imaging.recipe import Over
-from monai_transfer.transforms.brain import stripped_brain_mask
 from monai_transfer.transforms.naming import blamed_on, subject_of
 
 

@@ -9,9 +9,9 @@ import ignite.distributed as idist
 import pytest
 from ignite.engine import Engine
 
+from monai_transfer._lock import FolderLock
 from monai_transfer.errors import InputError
 from monai_transfer.training import Session, Status, Stopped, console, read_status, require_usable
-from monai_transfer.training.lock import FolderLock
 from monai_transfer.training.session import CHECKPOINT, without_alarm
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="its signals and locks are POSIX's")

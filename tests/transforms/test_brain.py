@@ -1,57 +1,59 @@
 import numpy as np
 import pytest
-from scipy import ndimage
+import torch
+from monai.data import MetaTensor
 
-from monai_transfer.transforms import stripped_brain_mask
+from monai_transfer.errors import InputError
+from monai_transfer.imaging import Image
+from monai_transfer.transforms import ExtractBraind
 
-
-def test_zeros_inside_the_brain_belong_to_it_and_zeros_outside_do_not():
-    image = np.zeros((1, 7, 7, 7))
-    image[0, 1:6, 1:6, 1:6] = 3
-    image[0, 3, 3, 2:5] = 0  # a hole of three voxels
-    mask = stripped_brain_mask(image)
-    assert mask.sum() == 5**3
-    assert not mask[0].any()
+AFFINE = torch.diag(torch.tensor([-2.0, 2.0, 5.0, 1.0], dtype=torch.float64))
 
 
-def test_a_pit_that_is_open_to_the_outside_stays_out():
-    image = np.zeros((1, 5, 5, 5))
-    image[0, 1:4, 1:4, 1:4] = 1
-    image[0, 2, 2, 2:] = 0  # open towards +z
-    assert stripped_brain_mask(image).sum() == 27 - 2
+def image(*channels: float, name: str = "sub-01_t1.nii.gz") -> MetaTensor:
+    voxels = torch.ones(len(channels), 3, 4, 5) * torch.tensor(channels).reshape(-1, 1, 1, 1)
+    voxels[:, 0] = 0
+    return MetaTensor(voxels, affine=AFFINE, meta={"filename_or_obj": name})
 
 
-def test_negative_voxels_and_voxels_of_one_channel_alone_count():
-    image = np.zeros((2, 3, 1, 1))
-    image[0, 0], image[1, 1] = -2.5, 1e-6
-    assert stripped_brain_mask(image)[:, 0, 0].tolist() == [True, True, False]
+def above_one(head: Image) -> np.ndarray:
+    assert head.spacing_mm.tolist() == [2, 2, 5]
+    return head.voxels > 1
 
 
-def test_it_is_hole_filling_of_the_whole_grid():
-    rng = np.random.default_rng(0)
-    image = (rng.random((2, 14, 15, 16)) < 0.35).astype(np.float32)
-    image[:, :3], image[:, :, -4:] = 0, 0
-    expected = ndimage.binary_fill_holes((image != 0).any(axis=0))
-    assert expected.sum() > (image != 0).any(axis=0).sum()  # there are holes to fill
-    np.testing.assert_array_equal(stripped_brain_mask(image), expected)
+def test_the_mask_joins_the_image_on_its_grid_and_the_image_stays_as_it_was():
+    data = {"image": image(0.5, 2.0), "subject": "sub-01"}
+    before = data["image"].clone()
+    result = ExtractBraind("image", method=above_one, channel=1)(data)
+    assert result["brain"].dtype == torch.uint8
+    assert result["brain"][0, :, 0, 0].tolist() == [0, 1, 1]
+    assert torch.equal(result["brain"].affine, AFFINE)
+    assert torch.equal(result["image"], before)
+    assert "brain" not in data
 
 
-def test_no_brain_gives_an_empty_mask():
-    mask = stripped_brain_mask(np.zeros((2, 3, 4, 5), np.float32))
-    assert mask.shape == (3, 4, 5)
-    assert not mask.any()
+def test_of_several_images_the_mask_is_what_is_brain_in_all():
+    other = image(2.0)
+    other[0, 1] = 0
+    data = {"t1": image(2.0), "flair": other}
+    result = ExtractBraind(["t1", "flair"], mask_key="mask", method=above_one)(data)
+    assert result["mask"][0, :, 0, 0].tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize("axis", [1, 2, 3])
-def test_mirroring_the_image_mirrors_the_mask(axis, phantom):
-    holed = phantom.images.copy()
-    holed[:, 10, 13, 8:11] = 0
-    mirrored = stripped_brain_mask(np.flip(holed, axis))
-    np.testing.assert_array_equal(mirrored, np.flip(stripped_brain_mask(holed), axis - 1))
-    np.testing.assert_array_equal(stripped_brain_mask(holed), phantom.brain)
+def test_images_on_different_grids_are_refused():
+    data = {"t1": image(2.0), "flair": image(2.0)[:, :, :, :4], "subject": "sub-07"}
+    with pytest.raises(InputError, match="sub-07: images must lie on one grid"):
+        ExtractBraind(["t1", "flair"], method=above_one)(data)
 
 
-def test_the_image_is_left_alone(phantom):
-    before = phantom.images.copy()
-    stripped_brain_mask(phantom.images)
-    np.testing.assert_array_equal(phantom.images, before)
+def test_a_fault_of_the_method_names_the_subject():
+    data = {"image": image(1.0), "subject": "sub-07"}
+    with pytest.raises(InputError, match="sub-07: brain extraction: image must show a head"):
+        ExtractBraind("image")({**data, "image": data["image"] * 0})
+
+
+def test_an_unknown_method_is_refused_at_once():
+    with pytest.raises(
+        InputError, match="must be one of deepbet, hd-bet, synthstrip, unet, got bett"
+    ):
+        ExtractBraind("image", method="bett")

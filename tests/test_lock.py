@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from monai_transfer.training import lock
-from monai_transfer.training.lock import FolderLock
+from monai_transfer import _lock as lock
+from monai_transfer._lock import FolderLock
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="its locks are POSIX's")
 

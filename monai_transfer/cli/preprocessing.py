@@ -1,0 +1,146 @@
+"""The verb ``preprocess``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monai_transfer.cli.amounts import patients
+from monai_transfer.errors import choice
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from monai_transfer.imaging.recipe import Preparation
+    from monai_transfer.preprocessing import Methods, Summary
+
+_REGISTRATIONS = ("ours", "elastix")
+
+
+def preprocess(
+    manifest: Annotated[str, typer.Argument(help="Description of the raw data set: name or path.")],
+    *,
+    preset: Annotated[str, typer.Option(help="Recipe: g17, k19, z22, gl20.")],
+    dataset_dir: Annotated[Path, typer.Option(help="Folder of the raw data set.")],
+    output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
+    brain: Annotated[
+        str,
+        typer.Option(
+            help="unet (built in), hd-bet, synthstrip, or a command with {image} and {mask} in it."
+        ),
+    ] = "unet",
+    brain_masks: Annotated[
+        str | None,
+        typer.Option(
+            help="Masks that are there already, as a pattern with {subject}, on the grid of the "
+            "recipe's reference."
+        ),
+    ] = None,
+    registration: Annotated[
+        str,
+        typer.Option(
+            help="ours, elastix, or a command with {fixed}, {moving} and {transform} in it."
+        ),
+    ] = "ours",
+    standard_scale: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of the source's cohort (JSON); learned from the training subjects if left out."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
+    validation: Annotated[
+        float | None,
+        typer.Option(parser=patients, metavar="PATIENTS", help="As in manifest build."),
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(parser=patients, metavar="PATIENTS", help="As in manifest build."),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="A part of the data set: do not compare the counts.")
+    ] = False,
+) -> None:
+    """Prepare a whole cohort of raw scans, so that a bundle can train on it.
+
+    The recipe says what is done: registration to the reference or to MNI152, brain extraction, bias
+    field, standard scale, resampling; labels follow. A scan is a file, or a folder with one DICOM
+    series. OUTPUT holds a folder for each subject, after BIDS derivatives, a datalist and a
+    manifest that bundles take, and qc/index.html to look at.
+
+    A subject that fails stops no other: it is listed at the end, and the status is 1. The same
+    command goes on where it was interrupted, and does again only what changed.
+
+    Example: `monai-transfer preprocess clinic.json --preset k19 --dataset-dir raw
+    --output prepared --workers 8`
+    """
+    from monai_transfer._terminal import console, progress_bar
+    from monai_transfer.data import manifest_path, read_manifest
+    from monai_transfer.imaging import named_recipe, read_standard_scale
+    from monai_transfer.preprocessing import Source, preprocess_cohort
+
+    recipe = named_recipe(preset)
+    methods = _methods(recipe.preparation, brain=brain, registration=registration)
+    described = read_manifest(manifest_path(manifest))
+    source = Source(described, dataset_dir, brain_masks, seed, validation, test, partial)
+    scale = None if standard_scale is None else read_standard_scale(standard_scale)
+    with progress_bar(show=console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        try:
+            summary = preprocess_cohort(
+                source,
+                recipe,
+                output,
+                methods=methods,
+                scale=scale,
+                workers=workers,
+                progress=tell,
+            )
+        except KeyboardInterrupt:
+            typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
+            raise
+    _say(summary, output, needs_scale=recipe.preparation.nyul and standard_scale is None)
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods":
+    from monai_transfer.imaging.brain import brain_extraction
+    from monai_transfer.imaging.registration import (
+        CommandRegistration,
+        ElastixRegistration,
+        LinearRegistration,
+        Registration,
+    )
+    from monai_transfer.preprocessing import Methods
+
+    kind = plan.registration or "affine"
+    align: tuple[Registration, Registration]
+    if registration == "ours":
+        align = LinearRegistration(kind), LinearRegistration()
+    elif registration == "elastix":
+        align = ElastixRegistration(kind, threads=1), ElastixRegistration(threads=1)
+    elif "{fixed}" in registration:
+        command = CommandRegistration(registration, threads=1)
+        align = command, command
+    else:
+        raise choice("preprocess", "--registration", registration, _REGISTRATIONS)
+    return Methods(brain=brain_extraction(brain), within=align[0], to_template=align[1])
+
+
+def _say(summary: "Summary", output: Path, *, needs_scale: bool) -> None:
+    numbers = ", ".join(f"{summary.count(state)} {state}" for state in ("made", "kept", "failed"))
+    typer.echo(f"{output}: {numbers}. Look at {output / 'qc' / 'index.html'}")
+    if needs_scale and summary.scale is not None:
+        path, subjects = output / "standard_scale.json", summary.scale.subjects
+        kept = "" if summary.learned else "; kept from before, remove it to learn another"
+        typer.echo(f"{path}: learned from {subjects} training subjects{kept}")
+    for subject, reason in summary.failures.items():
+        typer.echo(f"{subject}: {reason}", err=True)

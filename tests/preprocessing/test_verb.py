@@ -1,0 +1,98 @@
+"""The verb ``preprocess``, and DICOM series in a cohort."""
+
+import json
+import shutil
+from pathlib import Path
+
+import itk
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from monai_transfer.cli import app
+from monai_transfer.imaging import read_image
+
+pytestmark = pytest.mark.usefixtures("no_viewer")
+
+
+def preprocess(folder: Path, scans: Path, *options: object) -> Result:
+    masks = ("--brain-masks", "{subject}/{subject}_brain.nii.gz")
+    paths = ("--dataset-dir", scans, "--output", folder / "out")
+    arguments = ["preprocess", folder / "clinic.json", "--preset", "g17", *paths, *masks, *options]
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return runner.invoke(app, list(map(str, arguments)), prog_name="monai-transfer")
+
+
+@pytest.fixture
+def folder(describe, tmp_path: Path) -> Path:
+    split = {"recipe": "stratified", "validation": 0, "test": 0, "source": "ours"}
+    (tmp_path / "clinic.json").write_text(json.dumps(describe(split=split)))
+    return tmp_path
+
+
+@pytest.fixture
+def one(scans: Path, tmp_path: Path) -> Path:
+    """A data set of one subject."""
+    shutil.copytree(scans / "sub-1", tmp_path / "raw" / "sub-1")
+    return tmp_path / "raw"
+
+
+def test_it_says_what_was_made_and_what_failed_and_ends_with_1(folder: Path, one: Path):
+    shutil.copytree(one / "sub-1", one / "sub-0")
+    for path in (one / "sub-0").iterdir():
+        path.rename(path.with_name(path.name.replace("sub-1", "sub-0")))
+    (one / "sub-0" / "sub-0_T1w.nii.gz").write_bytes(b"no image")
+    result = preprocess(folder, one)
+    assert result.exit_code == 1
+    assert "1 made, 0 kept, 1 failed" in result.output
+    assert "sub-0: t1 sub-0/sub-0_T1w.nii.gz: file must be a whole 3D image" in result.output
+    (one / "sub-0" / "sub-0_T1w.nii.gz").unlink()
+    shutil.copy(one / "sub-1" / "sub-1_T1w.nii.gz", one / "sub-0" / "sub-0_T1w.nii.gz")
+    result = preprocess(folder, one)
+    assert result.exit_code == 0, result.output
+    assert "1 made, 1 kept, 0 failed" in result.output
+
+
+def test_choices_that_do_not_exist_are_refused(folder: Path, one: Path):
+    for option, got in (("--registration", "elastic"), ("--brain", "bet")):
+        result = preprocess(folder, one, option, got)
+        assert result.exit_code == 1
+        assert f"got {got}" in result.output
+    assert not (folder / "out").exists()
+
+
+def test_a_folder_with_a_dicom_series_stands_for_a_file(folder: Path, one: Path, describe):
+    for token in ("T1w", "FLAIR"):
+        write_dicom(one / "sub-1" / f"sub-1_{token}.nii.gz", one / "sub-1" / token)
+    split = {"recipe": "stratified", "validation": 0, "test": 0, "source": "ours"}
+    layout = "{subject}/{modality}"
+    (folder / "clinic.json").write_text(json.dumps(describe(layout=layout, split=split)))
+    result = preprocess(folder, one)
+    assert result.exit_code == 0, result.output
+    anat = folder / "out" / "sub-1" / "anat"
+    prepared = read_image(anat / "sub-1_space-FLAIR_desc-preproc_FLAIR.nii.gz")
+    raw = read_image(one / "sub-1" / "sub-1_FLAIR.nii.gz")
+    assert prepared.shape == raw.shape
+    np.testing.assert_allclose(prepared.affine, raw.affine, atol=0.01)
+    for path in (folder / "out").rglob("*.json"):
+        assert "DOE" not in path.read_text(), path
+
+
+def write_dicom(nifti: Path, folder: Path) -> None:
+    """The image as a DICOM series, and the NIfTI file stays."""
+    folder.mkdir()
+    image = read_image(nifti)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    directions = affine[:3, :3] / image.spacing_mm
+    for z in range(image.shape[2]):
+        pixels = image.voxels[:, :, z : z + 1].T.astype(np.int16)
+        one = itk.image_from_array(np.ascontiguousarray(pixels))
+        one.SetSpacing(image.spacing_mm)
+        one.SetDirection(directions)
+        one.SetOrigin((affine @ [0, 0, z, 1])[:3])
+        tags = one.GetMetaDataDictionary()
+        tags["0010|0010"], tags["0008|0060"], tags["0020|0011"] = "DOE^JANE", "MR", "3"
+        tags["0020|000d"], tags["0020|000e"], tags["0008|0018"] = "1.2", "1.2.3", f"1.2.3.{z + 1}"
+        io = itk.GDCMImageIO.New()
+        io.SetKeepOriginalUID(True)
+        itk.imwrite(one, str(folder / f"{z}.dcm"), imageio=io)
