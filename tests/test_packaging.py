@@ -16,6 +16,8 @@ USED_BY_MONAI = {
     "tqdm",  # the bar of its CacheDataset
 }
 
+BROUGHT_BY_THE_USER = {"deepbet"}  # a method among others; it installs a package named "data"
+
 
 def declared() -> tuple[set[str], set[str]]:
     """Names that setup.cfg requires, and those of its extras."""
@@ -42,7 +44,7 @@ def imported(required: set[str]) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 roots.add(node.module.partition(".")[0])
     homes = packages_distributions()
-    foreign = roots - set(sys.stdlib_module_names) - {"monai_transfer"}
+    foreign = roots - set(sys.stdlib_module_names) - {"monai_transfer"} - BROUGHT_BY_THE_USER
     sharing = [{canonicalize_name(home) for home in homes[root]} for root in foreign]
     return {min(homes & required or homes) for homes in sharing}
 
