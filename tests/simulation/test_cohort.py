@@ -12,7 +12,7 @@ import pytest
 from monai_transfer.errors import InputError
 from monai_transfer.simulation import request
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
-from monai_transfer.simulation.record import RECORD
+from monai_transfer.simulation.record import RECORD, keep_record
 
 
 def make(folder: Path, disease: str = "brats", **options: Any) -> Path:
@@ -149,6 +149,13 @@ def test_a_record_of_another_revision_is_refused(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text(json.dumps(record | {"revision": 0}))
     with pytest.raises(InputError, match="revision must be"):
         make(tmp_path, subjects=1)
+
+
+def test_a_folder_of_what_was_prepared_from_raw_subjects_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "raw", "ms", subjects=1, raw=True)
+    keep_record(tmp_path / "raw", tmp_path / "prepared", by="g17")
+    with pytest.raises(InputError, match="prepared_by must be None as asked for, got 'g17'"):
+        make(tmp_path / "prepared", "ms", subjects=1, raw=True)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
