@@ -25,6 +25,7 @@ VERBS = (
     ["tune"],
     ["submit"],
     ["bias"],
+    ["register"],
     ["preprocess"],
     ["brain"],
 )

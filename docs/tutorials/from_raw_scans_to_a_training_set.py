@@ -14,9 +14,9 @@ true answers are known; with your own scans every line below stays as it is.
 # Raw scans
 # ---------
 #
-# Six patients with multiple sclerosis, T1 and FLAIR. The lesions were drawn on the FLAIR.
+# Six patients with multiple sclerosis, four series each, the lesions drawn on the FLAIR.
+# As a command: ``monai-transfer simulate ms --raw --subjects 6 --output raw``.
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,27 +24,16 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from monai_transfer.data import check_datalist, read_datalist
-from monai_transfer.imaging import Image, named_recipe, read_image, write_image
+from monai_transfer.data import check_datalist, manifest_path, read_datalist, read_manifest
+from monai_transfer.imaging import named_recipe, read_image
 from monai_transfer.preprocessing import preprocess_subject
-from monai_transfer.simulation import simulate_raw
+from monai_transfer.simulation import simulate_cohort
 
 work = Path("from_raw_scans_to_a_training_set").absolute()
-suffixes = {"t1": "T1w", "flair": "FLAIR"}
-true_brain = {}
-for index in range(6):
-    name = f"sub-{index + 1:02d}"
-    series = simulate_raw("ms", index, spacing_mm=3.0)
-    for modality, suffix in suffixes.items():
-        scan = Image(series[modality].voxels, series[modality].affine)
-        write_image(scan, work / "raw" / name / f"{name}_{suffix}.nii.gz")
-    flair = series["flair"]
-    write_image(Image(flair.lesion, flair.affine), work / "raw" / name / f"{name}_lesion.nii.gz")
-    true_brain[name] = flair.brain
-
+raw = simulate_cohort("ms", work / "raw", subjects=6, spacing_mm=3.0, raw=True, progress=False)
 scans = {
-    modality: read_image(work / "raw" / "sub-01" / f"sub-01_{suffix}.nii.gz")
-    for modality, suffix in suffixes.items()
+    modality: read_image(raw / f"sub-ms0001/anat/sub-ms0001_{suffix}.nii.gz")
+    for modality, suffix in {"t1": "T1w", "flair": "FLAIR"}.items()
 }
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 for place, (modality, scan) in zip(axes, scans.items(), strict=True):
@@ -76,7 +65,10 @@ for place, (modality, image) in zip(axes, prepared.images.items(), strict=True):
 # How good is the mask? The simulation knows where the brain is. The mask is a little larger by
 # intention: it holds the fluid between brain and skull.
 
-found, truth = prepared.brain.voxels, true_brain["sub-01"]
+truth = (
+    read_image(raw / "sub-ms0001/truth/sub-ms0001_space-FLAIR_desc-brain_mask.nii.gz").voxels > 0
+)
+found = prepared.brain.voxels
 print(f"{(found & truth).sum() / truth.sum():.1%} of the brain is in the mask")
 assert (found & truth).sum() / truth.sum() > 0.9
 
@@ -84,40 +76,27 @@ assert (found & truth).sum() / truth.sum() > 0.9
 # The whole cohort
 # ----------------
 #
-# A manifest describes the raw data set once: its layout, modalities, labels, and the split.
+# A manifest describes a raw data set once: its layout, modalities, labels, and the split. These
+# scans have one already; yours is a page of JSON.
 
-manifest = {
-    "name": "clinic",
-    "description": "Six simulated patients, raw.",
-    "layout": "{subject}/{subject}_{modality}.nii.gz",
-    "modalities": suffixes,
-    "label": "{subject}/{subject}_lesion.nii.gz",
-    "labels": {"0": "background", "1": "lesion"},
-    "licence": "simulated, no patient data",
-    "citation": "none",
-    "how_to_obtain": "this tutorial",
-    "counts": {"subjects": 6},
-    "split": {"recipe": "stratified", "validation": 1, "test": 1, "source": "this tutorial"},
-}
-(work / "clinic.json").write_text(json.dumps(manifest))
+described = read_manifest(manifest_path("simulated_ms_raw"))
+print(described.layout, dict(described.modalities), described.label, sep="\n")
 
 # %%
 # One command prepares all. A subject that fails stops no other; the same command goes on where it
 # was interrupted, and does again only what changed.
 
-command = [sys.executable, "-m", "monai_transfer", "preprocess", str(work / "clinic.json")]
-options = [
-    *("--preset", "g17", "--dataset-dir", str(work / "raw")),
-    *("--output", str(work / "prepared"), "--workers", "2"),
-]
-done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+command = "preprocess simulated_ms_raw --preset g17 --dataset-dir raw --output prepared"
+options = "--validation 1 --test 1 --workers 2"
+words = [sys.executable, "-m", "monai_transfer", *command.split(), *options.split()]
+done = subprocess.run(words, cwd=work, check=True, capture_output=True, text=True)
 print(done.stdout.replace(str(work), "."))
 
 # %%
 # What is there now is named after BIDS derivatives: images, brain mask, label, the transform that
-# took T1 to FLAIR, and a record of what the subject was made from.
+# took each scan to FLAIR, and a record of what the subject was made from.
 
-print(*sorted(path.name for path in (work / "prepared/sub-01/anat").iterdir()), sep="\n")
+print(*sorted(path.name for path in (work / "prepared/sub-ms0001/anat").iterdir()), sep="\n")
 
 # %%
 # The datalist is ready for ``--datalist`` of any bundle with these modalities. It passes the gate.
@@ -133,11 +112,11 @@ assert not [fault for fault in faults if fault.severity == "error"]
 # ---------------------
 #
 # ``qc/index.html`` has a row of pictures for each subject, the worst registration first. These are
-# one subject's: T1 with the edges of the FLAIR, and the outline of the brain.
+# one subject's: the moved scans with the edges of the FLAIR, and the outline of the brain.
 
 figure, axes = plt.subplots(2, 1, figsize=(7, 6), layout="constrained")
 for place, picture in zip(axes, ("registration", "brain"), strict=True):
-    place.imshow(plt.imread(work / f"prepared/sub-01/figures/sub-01_{picture}.jpg"))
+    place.imshow(plt.imread(work / f"prepared/sub-ms0001/figures/sub-ms0001_{picture}.jpg"))
     place.axis("off")
 
 # %%
@@ -147,7 +126,7 @@ for place, picture in zip(axes, ("registration", "brain"), strict=True):
 # A model's segmentation lies on the prepared grid. Radiologists read the scan: the inverse of the
 # same transform takes a label map there. Here the drawn lesions stand for a prediction.
 
-prediction = read_image(work / "prepared/sub-01/anat/sub-01_space-FLAIR_dseg.nii.gz")
+prediction = read_image(work / "prepared/sub-ms0001/anat/sub-ms0001_space-FLAIR_dseg.nii.gz")
 on_t1 = prepared.to_native(prediction, modality="t1")
 volumes_ml = [
     float(np.count_nonzero(i.voxels) * i.spacing_mm.prod() / 1000) for i in (prediction, on_t1)

@@ -11,7 +11,7 @@ import ignite.distributed as idist
 
 from monai_transfer.bundle.entries import Entry, located_lists
 from monai_transfer.data import nested_subset
-from monai_transfer.simulation.cohort import RECORD
+from monai_transfer.simulation.record import RECORD
 from monai_transfer.training import console
 
 

@@ -11,7 +11,7 @@ from monai_transfer.bundle.entries import require_modalities
 from monai_transfer.bundle.location import cache_dir
 from monai_transfer.data import Manifest, find_subjects, manifest_path, read_manifest
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.cohort import REVISION
+from monai_transfer.simulation.record import REVISION
 from monai_transfer.simulation.subject import check_request
 from monai_transfer.training import console
 

@@ -1,11 +1,10 @@
 """Commands that end in order when a signal asks."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import NoReturn
+
+from monai_transfer._signals import handled_by
 
 
 class Interrupted(KeyboardInterrupt):
@@ -20,22 +19,13 @@ class Interrupted(KeyboardInterrupt):
         self.status = 128 + signum
 
 
-@contextmanager
-def signals_raised() -> Iterator[None]:
+def signals_raised() -> AbstractContextManager[None]:
     """SIGTERM unwinds a command as Ctrl-C does, so that no process and no file is left behind.
 
     Raises:
-        Interrupted: in place of what the signal would have done.
+        Interrupted: within it, in place of what the signal would have done.
     """
-    if threading.current_thread() is not threading.main_thread():  # cannot set handlers
-        yield
-        return
-    before = {s: signal.signal(s, _raise) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    return handled_by(_raise)
 
 
 def _raise(signum: int, frame: FrameType | None) -> NoReturn:

@@ -27,7 +27,7 @@ def preprocess(
     brain: Annotated[
         str,
         typer.Option(
-            help="unet (built in), hd-bet, synthstrip, or a command with {image} and {mask} in it."
+            help="unet (built in), deepbet, hd-bet, synthstrip, or a command: {image} to {mask}."
         ),
     ] = "unet",
     brain_masks: Annotated[

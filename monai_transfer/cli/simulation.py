@@ -18,13 +18,23 @@ def simulate(
         str | None,
         typer.Option(help="Scanner protocol by name; drawn for each subject if left out."),
     ] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Whole heads as the scanner gives them, with the truth beside them."
+        ),
+    ] = False,
 ) -> None:
-    """Simulate a cohort, in the folder layout of the real data set.
+    """Simulate a cohort, in the folder layout of the real data set, or raw.
 
     Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
     fractions and t1, t1c, t2 and flair computed from the MR signal equations. It looks like MRI
     and is not real data: the headers say so. The same command goes on where it was interrupted, and
     makes again what is broken.
+
+    With --raw every series is a whole head in a pose of its own, in oblique slices, for
+    `preprocess simulated_ms_raw` or `simulated_brats_raw`. The label lies on the FLAIR; brain masks
+    and transforms between the series are in `truth`.
 
     Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
     """
@@ -39,9 +49,10 @@ def simulate(
             seed=seed,
             workers=workers,
             protocol=protocol,
+            raw=raw,
         )
     except KeyboardInterrupt:
-        done = count_simulated(output, disease, subjects=subjects)
+        done = count_simulated(output, disease, subjects=subjects, raw=raw)
         typer.echo(f"{done} of {subjects} subjects are done; the same command goes on.", err=True)
         raise
     typer.echo(f"{subjects} simulated subjects in {output}")

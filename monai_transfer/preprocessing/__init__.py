@@ -3,8 +3,9 @@
 from monai_transfer.preprocessing.cohort import preprocess_cohort
 from monai_transfer.preprocessing.description import Source, Summary
 from monai_transfer.preprocessing.methods import Methods
+from monai_transfer.preprocessing.prepared import Prepared
 from monai_transfer.preprocessing.quality import normalised_mutual_information
-from monai_transfer.preprocessing.subject import Prepared, preprocess_subject
+from monai_transfer.preprocessing.subject import preprocess_subject
 
 __all__ = [
     "Methods",

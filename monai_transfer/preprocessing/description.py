@@ -17,6 +17,7 @@ from monai_transfer.preprocessing.derivatives import (
 )
 from monai_transfer.preprocessing.page import write_page
 from monai_transfer.preprocessing.work import Job, Outcome
+from monai_transfer.simulation.record import keep_record
 
 FAILURES = "failures.log"
 
@@ -88,6 +89,7 @@ def describe_cohort(
     manifest = prepared_manifest(source.manifest, recipe)
     write_json(manifest, output / "manifest.json")
     write_json(dataset_description(source.manifest, recipe), output / "dataset_description.json")
+    keep_record(source.dataset_dir, output, by=recipe.name)
     if source.manifest.groups:
         table = participants_table([job.visit for job in jobs.values()])
         _write_text(output / "participants.tsv", table)

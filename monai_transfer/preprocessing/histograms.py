@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from monai_transfer._palette import BLUE, RED
 from monai_transfer.imaging.image import Image
 
-_BEFORE, _AFTER = "#D55E00", "#0072B2"  # Okabe and Ito's palette
+_BEFORE, _AFTER = RED, BLUE
 _BINS = 128
 
 Histogram: TypeAlias = Mapping[str, list[float]]

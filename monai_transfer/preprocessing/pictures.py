@@ -10,15 +10,16 @@ from matplotlib.image import imsave
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from monai_transfer._palette import ORANGE, SKY, rgb
 from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.recipe import Preparation
 from monai_transfer.imaging.registration import IDENTITY, Grid, SpatialTransform, mni152, resample
-from monai_transfer.preprocessing.subject import Prepared
+from monai_transfer.preprocessing.prepared import Prepared
 
 _PIXEL_MM = 1.25
 _MARGIN_MM = 8.0
-_EDGE = (230, 159, 0)  # Okabe and Ito's palette
-_OUTLINE = (86, 180, 233)
+_EDGE = rgb(ORANGE)
+_OUTLINE = rgb(SKY)
 _PLANES = ((0, 1), (0, 2), (1, 2))  # axial, coronal, sagittal: the axes across and up
 _VIEWER_MM = 2.0
 

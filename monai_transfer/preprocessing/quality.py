@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from monai_transfer._types import Mask, Voxels
 from monai_transfer.imaging.recipe import Preparation
 from monai_transfer.imaging.registration import mni152, resample
-from monai_transfer.preprocessing.subject import Prepared
+from monai_transfer.preprocessing.prepared import Prepared
 
 _BINS = 64
 

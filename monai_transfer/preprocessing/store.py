@@ -17,8 +17,8 @@ from monai_transfer.preprocessing.derivatives import Names
 from monai_transfer.preprocessing.folders import digest, file_digest
 from monai_transfer.preprocessing.histograms import Histogram, histogram, histogram_picture
 from monai_transfer.preprocessing.pictures import pictures, viewer
+from monai_transfer.preprocessing.prepared import Prepared, on_scale
 from monai_transfer.preprocessing.quality import scores
-from monai_transfer.preprocessing.subject import Prepared, on_scale
 
 REVISION = 1
 """Raised whenever the same scans and parameters give other voxels."""

@@ -17,7 +17,8 @@ from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.preprocessing import folders, store
 from monai_transfer.preprocessing.derivatives import Names, Visit, space_of
 from monai_transfer.preprocessing.methods import Methods, versions
-from monai_transfer.preprocessing.subject import Prepared, preprocess_subject
+from monai_transfer.preprocessing.prepared import Prepared
+from monai_transfer.preprocessing.subject import preprocess_subject
 
 STAGED = ".unstandardised"
 """Folder of subjects that wait for the cohort's standard scale."""

@@ -6,8 +6,9 @@ mixed in as tissue fractions, seen by a scanner whose protocol is a record of re
 
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
 from monai_transfer.simulation.protocols import PROTOCOLS
-from monai_transfer.simulation.raw import RawSeries, simulate_raw
+from monai_transfer.simulation.raw import simulate_raw
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
+from monai_transfer.simulation.series import RawSeries
 from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 

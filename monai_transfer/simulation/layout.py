@@ -1,21 +1,15 @@
-"""Where a subject's files go, and the bytes in them: the layouts of the real data sets."""
+"""Where a prepared subject's files go: the layouts of the real data sets."""
 
-import gzip
-import io
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 
+from monai_transfer.simulation.nifti import is_whole, nifti_bytes
 from monai_transfer.simulation.scanner import MODALITIES
 from monai_transfer.simulation.subject import Subject, grade_of
-
-_HEADER_BYTES = 352
 
 
 @dataclass(frozen=True)
@@ -84,47 +78,25 @@ def subject_files(disease: str, index: int) -> dict[str, Path]:
     }
 
 
+def is_complete(folder: Path, disease: str, index: int) -> bool:
+    """Whether a subject's folder holds all its files, each whole."""
+    return all(is_whole(folder / path) for path in subject_files(disease, index).values())
+
+
 def write_subject(subject: Subject, folder: Path) -> None:
-    """Write the four images and the label of a subject into an existing, empty folder."""
-    volumes = {**dict(zip(MODALITIES, subject.image, strict=True)), "label": subject.label}
-    for content, path in subject_files(subject.disease, subject.index).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        data = nifti_bytes(volumes[content], subject=subject)
-        (folder / path).write_bytes(data)
+    """Write the four images and the label of a subject, stored as the data set stores its own.
 
-
-def is_whole(path: Path) -> bool:
-    """Whether a file is there and unpacks to its end with the right checksum, to an image.
-
-    Example:
-        >>> is_whole(Path("no/such/file.nii.gz"))
-        False
-    """
-    try:
-        return len(gzip.decompress(path.read_bytes())) > _HEADER_BYTES
-    except (OSError, EOFError, zlib.error):
-        return False
-
-
-def nifti_bytes(
-    volume: npt.NDArray[np.int16] | npt.NDArray[np.uint8], *, subject: Subject
-) -> bytes:
-    """A gzipped NIfTI file of an (x, y, z) RAS+ volume, stored as the data set stores its own.
-
-    Equal volumes give equal bytes: the archive holds neither time nor file name.
+    Args:
+        subject: (x, y, z) RAS+.
+        folder: there, and empty.
     """
     layout = LAYOUTS[subject.disease]
     affine = subject.grid.affine
     for axis in layout.flips:
-        affine[axis, 3] += affine[axis, axis] * (volume.shape[axis] - 1)
+        affine[axis, 3] += affine[axis, axis] * (subject.label.shape[axis] - 1)
         affine[axis, axis] *= -1
-    stored = np.flip(volume, layout.flips).astype(np.int16)
-    image = nib.Nifti1Image(stored, affine)
-    image.set_qform(affine, layout.form_code)
-    image.set_sform(affine, layout.form_code)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"simulated, not a patient"
-    raw = io.BytesIO()
-    with gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
-        packed.write(image.to_bytes())
-    return raw.getvalue()
+    volumes = {**dict(zip(MODALITIES, subject.image, strict=True)), "label": subject.label}
+    for content, path in subject_files(subject.disease, subject.index).items():
+        stored = np.flip(volumes[content], layout.flips).astype(np.int16)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(nifti_bytes(stored, affine, form_code=layout.form_code))

@@ -1,7 +1,8 @@
 """The scanner: signal equations, protocols as records of real numbers, and image formation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 from types import MappingProxyType
 
@@ -85,6 +86,15 @@ class Scanner:
                 got=", ".join(self.sequences),
             )
         object.__setattr__(self, "sequences", MappingProxyType(dict(self.sequences)))
+
+    def seeing(self, modality: str) -> Callable[[Tissue], float]:
+        """The :func:`signal` of a tissue in one of its series; only T1C is after injection."""
+        return partial(
+            signal,
+            sequence=self.sequences[modality],
+            field_tesla=self.field_tesla,
+            contrast_agent=modality == "t1c",
+        )
 
 
 def signal(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -20,7 +19,7 @@ from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.ms import draw_ms
 from monai_transfer.simulation.pathology import Labels, Pathology
 from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
-from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image, signal
+from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 
 Texture: TypeAlias = tuple[Array, Array]
@@ -165,12 +164,7 @@ def _scan(
     textures = draw_textures(rng, anatomy)
     images = []
     for modality, sequence in scanner.sequences.items():
-        see = partial(
-            signal,
-            sequence=sequence,
-            field_tesla=scanner.field_tesla,
-            contrast_agent=modality == "t1c",
-        )
+        see = scanner.seeing(modality)
         white, fluid = see(tissues["wm"]), see(tissues["csf"])
         # Outside the brain lies some fluid: a slice at the surface shares in its surroundings.
         ideal = np.full(anatomy.grid.shape, 0.35 * fluid, np.float32)

@@ -1,12 +1,10 @@
 """A process that does not outlive the one that waits for it."""
 
-import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 
+from monai_transfer._signals import handled_by
 from monai_transfer.training import Stopped
 
 
@@ -35,7 +33,7 @@ def run_child(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
             child.terminate()
 
     pipe = subprocess.PIPE
-    with _handled_by(ask):
+    with handled_by(ask):
         child = subprocess.Popen(
             command, stdout=pipe, stderr=pipe, text=True, start_new_session=True
         )
@@ -46,16 +44,3 @@ def run_child(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     if asked:
         raise Stopped(asked[0])
     return subprocess.CompletedProcess(list(command), child.returncode, out, err)
-
-
-@contextmanager
-def _handled_by(ask: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # no signals there
-        yield
-        return
-    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -25,12 +25,8 @@ from monai_transfer._files import written_aside
 from monai_transfer.imaging import read_image
 from monai_transfer.imaging.brain.network import DIVISOR, BrainUNet
 from monai_transfer.imaging.brain.working_grid import normalised
-from monai_transfer.simulation.head_images import (
-    HeadLabels,
-    draw_head_labels,
-    draw_pair,
-    real_head_labels,
-)
+from monai_transfer.simulation.head_images import draw_pair
+from monai_transfer.simulation.head_labels import HeadLabels, draw_head_labels, real_head_labels
 
 Report = Callable[[int, float], None]
 

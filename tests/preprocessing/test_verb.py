@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from monai_transfer.cli import app
 from monai_transfer.imaging import read_image
+from monai_transfer.simulation.record import RECORD
 
 pytestmark = pytest.mark.usefixtures("no_viewer")
 
@@ -51,6 +52,15 @@ def test_it_says_what_was_made_and_what_failed_and_ends_with_1(folder: Path, one
     result = preprocess(folder, one)
     assert result.exit_code == 0, result.output
     assert "1 made, 1 kept, 0 failed" in result.output
+
+
+def test_what_was_simulated_says_so_when_it_is_prepared(folder: Path, one: Path):
+    assert preprocess(folder, one).exit_code == 0
+    assert not (folder / "out" / RECORD).exists()
+    (one / RECORD).write_text('{"disease": "ms", "raw": true}')
+    assert preprocess(folder, one).exit_code == 0
+    told = json.loads((folder / "out" / RECORD).read_text())
+    assert told == {"disease": "ms", "raw": True, "prepared_by": "g17"}
 
 
 def test_choices_that_do_not_exist_are_refused(folder: Path, one: Path):

@@ -5,7 +5,6 @@ glioma (TCGA-LGG), relative to the mean of white matter. Simulated and real imag
 estimator: three classes of T1 intensity inside the eroded brain.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +16,6 @@ from scipy import ndimage
 from monai_transfer.simulation.scanner import MODALITIES
 from monai_transfer.simulation.subject import simulate_subject
 
-REAL = Path(
-    os.environ.get(
-        "MONAI_TRANSFER_REAL_DATA", Path(__file__).resolve().parents[3] / "shared" / "real"
-    )
-)
 FLUID, GREY, WHITE = 0, 1, 2
 
 
@@ -181,24 +175,22 @@ def in_ras(path: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("patient", ["cs07", "cs19"])
 def test_a_real_patient_and_simulated_ones_look_alike_to_the_same_estimator(
-    ms: list[Statistics], patient: str
+    ms: list[Statistics], real: Path, patient: str
 ) -> None:
-    folder = REAL / "openms-cs" / f"sub-{patient}" / "anat"
-    if not folder.is_dir():
-        pytest.skip(f"real scans are not at {folder}")
+    folder = real / "openms-cs" / f"sub-{patient}" / "anat"
     stem = f"sub-{patient}_space-MNI_"
     names = ("T1w", "ce-gadolinium_T1w", "T2w", "FLAIR")
     image = np.stack([in_ras(folder / f"{stem}{name}.nii.gz") for name in names])[:, ::2, ::2, ::2]
     label = in_ras(folder / f"{stem}label-lesion_mask.nii.gz")[::2, ::2, ::2]
-    real = statistics(image, label, 2.0)
+    found = statistics(image, label, 2.0)
     for modality in MODALITIES:
-        order = sorted(("wm", "gm", "csf"), key=lambda t: real.mean[modality][t])
+        order = sorted(("wm", "gm", "csf"), key=lambda t: found.mean[modality][t])
         assert order == sorted(order, key=lambda t: mean(ms, modality, t))
-        assert (real.mean[modality]["1"] > 1.0) == (mean(ms, modality, "1") > 1.0)
+        assert (found.mean[modality]["1"] > 1.0) == (mean(ms, modality, "1") > 1.0)
         # How much a patient's lesions enhance is chance: one patient says nothing about it.
         for tissue in ("gm",) if modality == "t1c" else ("gm", "1"):
             assert mean(ms, modality, tissue) == pytest.approx(
-                real.mean[modality][tissue], abs=0.2, rel=0.2
+                found.mean[modality][tissue], abs=0.2, rel=0.2
             )
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from monai_transfer.errors import InputError
-from monai_transfer.simulation import cohort
-from monai_transfer.simulation.cohort import RECORD, count_simulated, simulate_cohort
+from monai_transfer.simulation import request
+from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
+from monai_transfer.simulation.record import RECORD, keep_record
 
 
 def make(folder: Path, disease: str = "brats", **options: Any) -> Path:
@@ -40,11 +41,25 @@ def test_the_layout_is_that_of_brats_2018(tmp_path: Path) -> None:
 SUFFIXES = ("flair", "seg", "t1", "t1ce", "t2")
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
-    one = make(tmp_path / "one", "ms", subjects=3, spacing_mm=8.0)
-    two = make(tmp_path / "two", "ms", subjects=3, spacing_mm=8.0, workers=2)
+@pytest.mark.parametrize(("raw", "files"), [(False, 5), (True, 13)])
+def test_the_bytes_do_not_depend_on_the_number_of_workers(
+    tmp_path: Path, *, raw: bool, files: int
+) -> None:
+    one = make(tmp_path / "one", "ms", raw=raw)
+    two = make(tmp_path / "two", "ms", raw=raw, workers=2)
     assert digests(one) == digests(two)
-    assert len(digests(one)) == 16
+    assert len(digests(one)) == 2 * files + 1
+
+
+def test_a_broken_raw_subject_is_made_again_alone(tmp_path: Path) -> None:
+    made = make(tmp_path, "ms", raw=True)
+    before = digests(made)
+    kept = made / "sub-ms0001/anat/sub-ms0001_T1w.nii.gz"
+    stamp = kept.stat().st_mtime_ns
+    (made / "sub-ms0002/truth/sub-ms0002_from-T1w_to-FLAIR_mode-image_xfm.txt").write_text("")
+    make(tmp_path, "ms", raw=True)
+    assert digests(made) == before
+    assert kept.stat().st_mtime_ns == stamp
 
 
 def test_a_finished_subject_is_not_made_again_and_a_broken_one_is(tmp_path: Path) -> None:
@@ -83,14 +98,14 @@ def test_an_interrupted_run_leaves_only_whole_subjects_and_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = make(tmp_path / "whole")
-    write = cohort.write_subject
+    write = request.write_subject
 
     def killed(subject: Any, folder: Path) -> None:
         write(subject, folder)
         if subject.index == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cohort, "write_subject", killed)
+    monkeypatch.setattr(request, "write_subject", killed)
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path / "cut")
     left = digests(tmp_path / "cut")
@@ -134,6 +149,13 @@ def test_a_record_of_another_revision_is_refused(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text(json.dumps(record | {"revision": 0}))
     with pytest.raises(InputError, match="revision must be"):
         make(tmp_path, subjects=1)
+
+
+def test_a_folder_of_what_was_prepared_from_raw_subjects_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "raw", "ms", subjects=1, raw=True)
+    keep_record(tmp_path / "raw", tmp_path / "prepared", by="g17")
+    with pytest.raises(InputError, match="prepared_by must be None as asked for, got 'g17'"):
+        make(tmp_path / "prepared", "ms", subjects=1, raw=True)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
@@ -181,13 +203,13 @@ def test_two_runs_in_one_folder_make_one_cohort(
     """While this run simulates a subject, another finishes it."""
     alone = digests(make(tmp_path / "alone"))
     shared = tmp_path / "shared"
-    simulate = cohort.simulate_subject
+    simulate = request.simulate_subject
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
         make(shared)
         return simulate(*args, **kwargs)
 
-    monkeypatch.setattr(cohort, "simulate_subject", overtaken)
+    monkeypatch.setattr(request, "simulate_subject", overtaken)
     make(shared)
     assert digests(shared) == alone

@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from monai_transfer.errors import InputError
 from monai_transfer.simulation import simulate_subject
-from monai_transfer.simulation.raw import RawSeries, simulate_raw
+from monai_transfer.simulation.raw import simulate_raw
+from monai_transfer.simulation.series import RawSeries
 
 SPACING_MM = 3.0
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from monai_transfer.imaging.brain.network import BrainUNet
-from monai_transfer.simulation.head_images import LABELS, HeadLabels
+from monai_transfer.simulation.head_labels import LABELS, HeadLabels
 from monai_transfer.training import brain_extraction
 from monai_transfer.training.brain_extraction import read_label_maps, train_brain_extraction
 

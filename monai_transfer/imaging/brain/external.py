@@ -1,8 +1,6 @@
 """Brain masks from programs that are installed beside this package."""
 
 import shlex
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import torch
 from monai_transfer._types import Mask
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.image import Image, read_image, write_image
+from monai_transfer.imaging.programs import filled, run_program
 
 
 @dataclass(frozen=True)
@@ -51,28 +50,15 @@ class ExternalExtraction:
 
     def __call__(self, image: Image, /) -> Mask:
         """Run the program in a folder of its own and read what it wrote."""
-        found = shutil.which(self.program)
-        if found is None:
-            raise InputError(self.program, "program", "be on the PATH", todo=self.obtain)
         with tempfile.TemporaryDirectory() as folder:
             places = {
-                "{image}": f"{folder}/image.nii.gz",
-                "{mask}": f"{folder}/mask.nii.gz",
-                "{device}": "cuda" if torch.cuda.is_available() else "cpu",
+                "image": f"{folder}/image.nii.gz",
+                "mask": f"{folder}/mask.nii.gz",
+                "device": "cuda" if torch.cuda.is_available() else "cpu",
             }
-            write_image(image, places["{image}"])
-            words = shlex.split(self.command)[1:]
-            for name, place in places.items():
-                words = [word.replace(name, place) for word in words]
-            self._run([found, *words])
+            write_image(image, places["image"])
+            run_program(filled(self.command, places), Path(folder), obtain=self.obtain)
             return self._mask(Path(folder) / self.written, image)
-
-    def _run(self, words: list[str]) -> None:
-        ended = subprocess.run(words, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            said = (ended.stderr.strip() or ended.stdout.strip() or "nothing").splitlines()[-1]
-            got = f"status {ended.returncode}: {said}"
-            raise InputError(self.program, "program", "end with status 0", got=got)
 
     def _mask(self, path: Path, image: Image) -> Mask:
         if not path.is_file():

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from monai_transfer._types import Affine
 from monai_transfer.errors import InputError
@@ -16,6 +17,14 @@ from monai_transfer.imaging.registration.transform import RAS_TO_LPS, LinearTran
 
 _AFFINE = re.compile(r"(AffineTransform|MatrixOffsetTransformBase)_(double|float)_3_3")
 _HEADER = "#Insight Transform File V1.0"
+_UNREADABLE = (
+    MatReadError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    EOFError,
+    IndexError,
+)
 
 
 def read_transform(path: str | os.PathLike[str]) -> LinearTransform:
@@ -84,7 +93,7 @@ def _binary(
     """The same from MATLAB 4 variables, as ANTs writes ``0GenericAffine.mat``."""
     try:
         variables = loadmat(os.fspath(path), appendmat=False)
-    except (ValueError, TypeError, NotImplementedError, EOFError, IndexError) as fault:
+    except _UNREADABLE as fault:
         raise InputError(name, "file", "be an ITK transform, text or .mat", got=fault) from fault
     kinds = variables.keys() - {"fixed"}
     if len(kinds) != 1 or "fixed" not in variables:

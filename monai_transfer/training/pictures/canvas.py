@@ -1,4 +1,4 @@
-"""Colours, and how a figure reaches the disk."""
+"""Colours of labels, and how a figure reaches the disk."""
 
 import os
 from collections.abc import Iterable
@@ -9,16 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from monai_transfer._files import written_aside
+from monai_transfer._palette import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, YELLOW
 
-# Okabe and Ito's palette, distinct under every common colour blindness
-BLACK: Final = "#000000"
-BLUE: Final = "#0072B2"
-GREEN: Final = "#009E73"
-ORANGE: Final = "#E69F00"
-PURPLE: Final = "#CC79A7"
-RED: Final = "#D55E00"
-SKY: Final = "#56B4E9"
-YELLOW: Final = "#F0E442"
 _ON_BLACK: Final = (RED, SKY, YELLOW, PURPLE, GREEN, ORANGE, BLUE)
 
 LABEL_COLOURS: Final = {"core": RED, "oedema": GREEN, "enhancing": YELLOW, "lesion": RED}

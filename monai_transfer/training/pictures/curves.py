@@ -10,18 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from monai_transfer._palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from monai_transfer.errors import InputError
-from monai_transfer.training.pictures.canvas import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    new_figure,
-    save,
-)
+from monai_transfer.training.pictures.canvas import new_figure, save
 
 # colour, marker, line: told apart without colour too
 _STRATEGY_STYLES: Final = {

@@ -11,8 +11,9 @@ from matplotlib import colormaps
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from monai_transfer._palette import BLACK
 from monai_transfer.errors import InputError
-from monai_transfer.training.pictures.canvas import BLACK, new_figure, save
+from monai_transfer.training.pictures.canvas import new_figure, save
 
 _COLOURS: Final = "cividis"  # the same to every eye, and in grey
 _UNDEFINED: Final = "0.9"

@@ -44,7 +44,7 @@ def test_the_mask_is_read_from_where_the_program_writes_it(method, flag, rename,
 @pytest.mark.parametrize("method", [HD_BET, SYNTHSTRIP])
 def test_a_program_that_is_absent_is_named_with_where_to_get_it(method, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(InputError, match=f"{method.program}: program must be on the PATH.*https"):
+    with pytest.raises(InputError, match=f"{method.program}: program must be installed.*https"):
         method(HEAD)
 
 

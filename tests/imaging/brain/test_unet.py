@@ -12,7 +12,8 @@ from monai_transfer.errors import InputError
 from monai_transfer.imaging import Image, read_image
 from monai_transfer.imaging.brain import unet_brain_mask
 from monai_transfer.simulation import RawSeries, simulate_raw
-from monai_transfer.simulation.head_images import HeadLabels, draw_head_labels, draw_pair
+from monai_transfer.simulation.head_images import draw_pair
+from monai_transfer.simulation.head_labels import HeadLabels, draw_head_labels
 
 THREE_MM = np.diag([3.0, 3.0, 3.0, 1.0])
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

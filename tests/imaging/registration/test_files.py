@@ -63,6 +63,7 @@ def test_the_binary_form_of_ants_is_read(tmp_path: Path):
         ("FixedParameters: 5 0 0\n", "", "be Transform, Parameters and FixedParameters"),
         ("FixedParameters: 5 0 0\n", TEXT, "hold one ITK transform"),
         ("#Insight Transform File V1.0\n", "", "be an ITK transform, text or .mat"),
+        (TEXT, "", "be an ITK transform, text or .mat"),
     ],
 )
 def test_another_file_is_refused_by_name(tmp_path: Path, old: str, new: str, message: str):

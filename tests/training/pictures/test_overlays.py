@@ -5,9 +5,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from monai_transfer._palette import GREEN, RED
 from monai_transfer.errors import InputError
 from monai_transfer.training.pictures import montage, overlay, overlay_strip, overlays
-from monai_transfer.training.pictures.canvas import GREEN, RED
 
 BRATS = {1: "core", 2: "oedema", 4: "enhancing"}
 
