@@ -32,7 +32,8 @@ def estimate_bias_field(
     """Estimate the bias field of an image with N4; divide the image by it to correct it.
 
     Divide all voxels, as ITK does, not only those in the mask: the field is as smooth outside, and
-    a step at the edge of a mask would outlast it. Far outside it goes to 1.
+    a step at the edge of a mask would outlast it. The field's scale cannot be known from the image;
+    here its geometric mean in the mask is 1, so that correcting leaves the brightness as it is.
 
     Zeros, negative voxels and those below a thousandth of the median (interpolation leaves all
     three) have no part in the fit, though they lie in the mask: their logarithm does not exist or
@@ -82,7 +83,7 @@ def estimate_bias_field(
     else:
         arrays = image.cpu().numpy(), points.cpu().numpy()
         log = torch.as_tensor(itk_log_bias_field(*arrays, settings=settings), device=image.device)
-    field = log.exp_()
+    field = log.sub_(log[points].mean()).exp_()
     return cast(ArrayT, field if isinstance(voxels, Tensor) else field.numpy())
 
 

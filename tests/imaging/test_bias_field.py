@@ -92,6 +92,13 @@ def test_voxels_without_a_logarithm_have_no_part():
     np.testing.assert_array_equal(log_field(dirty), expected)
 
 
+@pytest.mark.parametrize("backend", ["torch", "itk"])
+def test_correcting_leaves_the_brightness_as_it_is(backend: str):
+    settings = N4Settings(iterations=(3, 2), grid_mm=None)
+    found = log_field(Head.image, settings=settings, backend=backend)
+    assert abs(found[Head.mask].mean()) < 1e-5
+
+
 def test_the_field_knows_no_unit_of_intensity():
     scaled = log_field(Head.image * 1e4)
     np.testing.assert_allclose(scaled, log_field(Head.image), atol=2e-4)
