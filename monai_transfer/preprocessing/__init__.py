@@ -4,6 +4,7 @@ from monai_transfer.preprocessing.cohort import preprocess_cohort
 from monai_transfer.preprocessing.description import Source, Summary
 from monai_transfer.preprocessing.methods import Methods
 from monai_transfer.preprocessing.quality import normalised_mutual_information
+from monai_transfer.preprocessing.restoring import restore
 from monai_transfer.preprocessing.subject import Prepared, preprocess_subject
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "normalised_mutual_information",
     "preprocess_cohort",
     "preprocess_subject",
+    "restore",
 ]
