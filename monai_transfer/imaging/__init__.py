@@ -15,8 +15,8 @@ from monai_transfer.imaging.papers import RECIPES, named_recipe
 from monai_transfer.imaging.recipe import Loading, Preparation, Recipe, Scaling
 
 __all__ = [
-    "Finding",
     "RECIPES",
+    "Finding",
     "Image",
     "Loading",
     "Preparation",

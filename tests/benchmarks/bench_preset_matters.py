@@ -4,11 +4,12 @@
 
 Simulated subjects are made raw: whole heads, each series with its own pose, slices, bias field and
 gain. "As they come" puts the series onto one grid by their headers, which is all that the network
-needs to run; "k19" is what ``preprocess --preset k19`` makes of them, with its standard scale
-learned from these subjects. "Never raw" is the same body without head, pose and bias field: what
-the weights were trained on. With ``--real``, two patients of the open MS set whose scans were
-prepared by their authors: k19 then comes on top. Segmentations go back to the grid of the FLAIR as
-it came (``restore``), and are compared with the label there. Takes minutes.
+needs to run; "brain alone" takes the brain out of that, and does nothing else; "k19" is what
+``preprocess --preset k19`` makes of them, with its standard scale learned from these subjects.
+"Never raw" is the same body without head, pose and bias field: what the weights were trained on.
+With ``--real``, two patients of the open MS set whose scans were prepared by their authors: k19
+then comes on top. Segmentations go back to the grid of the FLAIR as it came (``restore``), and are
+compared with the label there. Takes minutes.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from monai_transfer.data import read_manifest
-from monai_transfer.imaging import Image, named_recipe, read_image, write_image
+from monai_transfer.imaging import Image, Preparation, named_recipe, read_image, write_image
 from monai_transfer.imaging.registration import resample
 from monai_transfer.preprocessing import Source, preprocess_cohort, restore
 from monai_transfer.preprocessing.grids import on_one_grid
@@ -104,51 +106,64 @@ def segment(folder: Path, output: Path) -> Path:
     return output
 
 
+def prepare(source: Path, output: Path, plan: Preparation) -> Path:
+    """As ``preprocess`` does, by K19's recipe with another preparation."""
+    recipe = replace(named_recipe("k19"), preparation=plan)
+    cohort = Source(read_manifest(source / "manifest.json"), source)
+    failures = preprocess_cohort(cohort, recipe, output, workers=2).failures
+    if failures:
+        raise SystemExit(str(failures))
+    return output
+
+
 def dice(found: Image, truth: Image) -> float:
     """Of two masks on one grid."""
     a, b = found.voxels > 0, truth.voxels > 0
     return float(2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b)))
 
 
+def scores(cohort: Path, scans: Path, *, restored: bool) -> dict[str, float]:
+    """Subject → Dice of what is found in a cohort, on the grid of the scans as they came.
+
+    Args:
+        cohort: what the network gets.
+        scans: with the labels.
+        restored: bring segmentations back to the FLAIR first.
+    """
+    output = segment(cohort, cohort.with_name(f"found_{cohort.name}"))
+    result = {}
+    for name in sorted(path.name for path in scans.iterdir() if path.is_dir()):
+        found = read_image(output / f"{name}.nii.gz")
+        if restored:
+            found = restore(found, cohort / name, modality="flair")
+        result[name] = dice(found, read_image(scans / name / f"{name}_lesion.nii.gz"))
+    return result
+
+
 def measured(root: Path) -> dict[str, dict[str, float]]:
     """Route → subject → Dice."""
-    raw, one_grid, prepared = root / "raw", root / "one_grid", root / "prepared"
+    raw, one_grid, never = root / "raw", root / "one_grid", root / "never_raw"
     describe(raw)
     put_on_one_grid(raw, one_grid)
-    source = Source(read_manifest(raw / "manifest.json"), raw)
-    summary = preprocess_cohort(source, named_recipe("k19"), prepared, workers=2)
-    if summary.failures:
-        raise SystemExit(str(summary.failures))
-    names = sorted(path.name for path in raw.iterdir() if path.is_dir())
-    truth = {name: read_image(raw / name / f"{name}_lesion.nii.gz") for name in names}
-    plain = segment(one_grid, root / "found_one_grid")
-    ours = segment(prepared, root / "found_prepared")
-    scores = {
-        "as they come": {n: dice(read_image(plain / f"{n}.nii.gz"), truth[n]) for n in names},
-        "k19": {
-            n: dice(
-                restore(read_image(ours / f"{n}.nii.gz"), prepared / n, modality="flair"), truth[n]
-            )
-            for n in names
-        },
+    stripped = prepare(one_grid, root / "stripped", Preparation(brain_extraction=True))
+    prepared = prepare(raw, root / "prepared", named_recipe("k19").preparation)
+    found = {
+        "as they come": scores(one_grid, raw, restored=False),
+        "brain alone": scores(stripped, raw, restored=True),
+        "k19": scores(prepared, raw, restored=True),
     }
-    never = root / "never_raw"
     if never.exists():
         describe(never)
-        found = segment(never, root / "found_never_raw")
-        scores["never raw"] = {
-            n: dice(read_image(found / f"{n}.nii.gz"), read_image(never / n / f"{n}_lesion.nii.gz"))
-            for n in names
-        }
-    return scores
+        found["never raw"] = scores(never, never, restored=False)
+    return found
 
 
-def show(title: str, scores: Mapping[str, Mapping[str, float]]) -> None:
+def show(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
     """A row for each subject, and the mean."""
-    table = Table("subject", *scores, title=title)
-    for name in next(iter(scores.values())):
-        table.add_row(name, *(f"{route[name]:.2f}" for route in scores.values()))
-    means = (f"{np.mean([*route.values()]):.2f}" for route in scores.values())
+    table = Table("subject", *found, title=title)
+    for name in next(iter(found.values())):
+        table.add_row(name, *(f"{route[name]:.2f}" for route in found.values()))
+    means = (f"{np.mean([*route.values()]):.2f}" for route in found.values())
     table.add_row("mean", *means)
     Console(width=100).print(table)
 
