@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.catalogue import BundleCard, list_bundles
     from monai_transfer.bundle.cohort import Cohort
     from monai_transfer.bundle.exporting import export
-    from monai_transfer.bundle.location import bundles_dir, siblings
+    from monai_transfer.bundle.location import bundles_dir, expected_recipe, siblings
     from monai_transfer.bundle.opening import find_images, open_cohort
     from monai_transfer.bundle.overrides import check_overrides
     from monai_transfer.bundle.submission import write_submission
@@ -25,6 +25,7 @@ _HOMES = {
     "open_cohort": "opening",
     "export": "exporting",
     "bundles_dir": "location",
+    "expected_recipe": "location",
     "siblings": "location",
     "check_overrides": "overrides",
     "is_tracked": "tracking",
@@ -42,6 +43,7 @@ __all__ = [
     "as_handler",
     "bundles_dir",
     "check_overrides",
+    "expected_recipe",
     "export",
     "find_images",
     "is_tracked",

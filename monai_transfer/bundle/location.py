@@ -1,7 +1,9 @@
 """Where bundles lie, and where caches go. Imports nothing heavy: listing bundles is instant."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def bundles_dir() -> Path:
@@ -19,3 +21,22 @@ def cache_dir() -> Path:
     """Where simulated cohorts are kept: ``MONAI_TRANSFER_CACHE``, or the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("MONAI_TRANSFER_CACHE") or Path(base) / "monai_transfer")
+
+
+def expected_recipe(bundle_root: str) -> dict[str, Any] | None:
+    """The recipe that a bundle's images must have been prepared by, as its metadata hold it.
+
+    A config asks for it instead of ``@_meta_``, which MONAI Label and other parsers do not load.
+
+    Args:
+        bundle_root: folder of the bundle.
+
+    Returns:
+        JSON object of a :class:`~monai_transfer.imaging.recipe.Recipe`; ``None`` without one,
+        as for a config that was taken out of its bundle.
+    """
+    metadata = Path(bundle_root) / "configs" / "metadata.json"
+    if not metadata.is_file():
+        return None
+    recipe: dict[str, Any] | None = json.loads(metadata.read_text("utf-8")).get("preprocessing")
+    return recipe

@@ -16,6 +16,7 @@ from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
 from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
+from monai_transfer.cli.restoring import restore
 from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
@@ -61,6 +62,7 @@ app.command()(submit)
 app.command()(bias)
 app.command()(register)
 app.command()(preprocess)
+app.command()(restore)
 app.command()(brain)
 
 

@@ -1,6 +1,6 @@
 """Algorithms on single images: registration, bias field, brain, intensities; without MONAI."""
 
-from monai_transfer.imaging.expectations import check_prepared
+from monai_transfer.imaging.expectations import Finding, check_prepared
 from monai_transfer.imaging.image import Image, read_image, write_image
 from monai_transfer.imaging.intensity import scale_percentiles, standardise
 from monai_transfer.imaging.nyul import (
@@ -16,6 +16,7 @@ from monai_transfer.imaging.recipe import Loading, Preparation, Recipe, Scaling
 
 __all__ = [
     "RECIPES",
+    "Finding",
     "Image",
     "Loading",
     "Preparation",

@@ -5,6 +5,7 @@ from monai_transfer.preprocessing.description import Source, Summary
 from monai_transfer.preprocessing.methods import Methods
 from monai_transfer.preprocessing.prepared import Prepared
 from monai_transfer.preprocessing.quality import normalised_mutual_information
+from monai_transfer.preprocessing.restoring import restore
 from monai_transfer.preprocessing.subject import preprocess_subject
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "normalised_mutual_information",
     "preprocess_cohort",
     "preprocess_subject",
+    "restore",
 ]

@@ -1,5 +1,6 @@
-"""Refusal of images that were not prepared as the model's source was."""
+"""Notice of images that were not prepared as the model's source was."""
 
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from monai_transfer.transforms.naming import blamed_on, subject_of
 class CheckPreparedd(MapTransform):
     """:func:`~monai_transfer.imaging.expectations.check_prepared` as a MONAI transform.
 
+    What is sure is refused. Of what is only likely a warning tells, and the subject passes.
+
     Args:
         keys: of (c, x, y, z) MetaTensors, as stored.
         recipe: that they should have been prepared by.
@@ -25,7 +28,10 @@ class CheckPreparedd(MapTransform):
         modalities: likewise.
 
     Raises:
-        InputError: on use, naming the subject and all that is wrong with it.
+        InputError: on use, naming the subject and all that is wrong with it, if any of it is sure.
+
+    Warns:
+        UserWarning: likewise, if none of it is.
     """
 
     def __init__(
@@ -45,14 +51,19 @@ class CheckPreparedd(MapTransform):
         for key in self.key_iterator(dict(data)):
             image = data[key]
             with blamed_on(subject_of(data, key)):
-                faults = self.check(convert_to_numpy(image), image.affine.numpy())
-            if faults:
-                name = self.recipe.name
-                raise InputError(
-                    subject_of(data, key),
-                    str(key),
-                    f"be prepared as for {name} ({self.recipe.paper})",
-                    got="; ".join(faults),
-                    todo=f"Run monai_transfer preprocess with --preset {name}.",
-                )
+                found = self.check(convert_to_numpy(image), image.affine.numpy())
+            if not found:
+                continue
+            name = self.recipe.name
+            fault = InputError(
+                subject_of(data, key),
+                str(key),
+                f"be prepared as for {name} ({self.recipe.paper})",
+                got="; ".join(finding.told for finding in found),
+                todo=f"Run monai_transfer preprocess with --preset {name}; to take images as they "
+                "are, give a bundle --prepared '$None'.",
+            )
+            if any(finding.sure for finding in found):
+                raise fault
+            warnings.warn(f"{fault}", stacklevel=2)
         return data

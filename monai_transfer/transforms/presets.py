@@ -62,7 +62,8 @@ def preset(
         modalities: name of each channel, which a standard scale needs.
         standard_scale: Nyúl's, of the source's cohort, or its JSON file: images are brought to it
             before they are scaled; those that are on it already are left but for rounding.
-        check: refuse images that were not prepared by the recipe.
+        check: refuse images that were not prepared by the recipe, or warn of them, see
+            :class:`~monai_transfer.transforms.prepared.CheckPreparedd`.
 
     Returns:
         A transform from ``{"image": one 4D path or one path per modality, "label": path}`` to

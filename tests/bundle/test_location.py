@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import monai_transfer.bundle
-from monai_transfer.bundle import bundles_dir, siblings
+from monai_transfer.bundle import bundles_dir, expected_recipe, siblings
 from monai_transfer.bundle.location import cache_dir
 
 
@@ -64,3 +64,13 @@ def test_every_public_name_is_there_and_no_other():
     assert dir(monai_transfer.bundle) == sorted(monai_transfer.bundle.__all__)
     with pytest.raises(AttributeError, match="no attribute 'bundle_dir'"):
         _ = monai_transfer.bundle.bundle_dir
+
+
+def test_a_bundle_says_how_its_images_must_be_prepared(tmp_path: Path):
+    (tmp_path / "configs").mkdir()
+    metadata = tmp_path / "configs" / "metadata.json"
+    metadata.write_text('{"preprocessing": {"name": "k19"}}')
+    assert expected_recipe(str(tmp_path)) == {"name": "k19"}
+    metadata.write_text("{}")
+    assert expected_recipe(str(tmp_path)) is None
+    assert expected_recipe(str(tmp_path / "configs")) is None

@@ -15,8 +15,17 @@ def test_a_subject_that_was_not_prepared_is_named_with_all_that_is_wrong():
     assert str(caught.value) == (
         "sub-03: image must be prepared as for gl20 (Giacomello 2020, section III-B), got voxels "
         "of 0.9×0.9×3 mm, not 1×1×1 mm; 0 % of the voxels are 0: the brain is not extracted. "
-        "Run monai_transfer preprocess with --preset gl20."
+        "Run monai_transfer preprocess with --preset gl20; to take images as they are, give a "
+        "bundle --prepared '$None'."
     )
+
+
+def test_what_is_only_likely_is_told_and_the_subject_passes():
+    voxels = torch.zeros(1, 60, 60, 60)
+    voxels[:, 10:50, 10:50, 10:50] = -5
+    data = {"image": MetaTensor(voxels, affine=np.eye(4)), "subject": "sub-05"}
+    with pytest.warns(UserWarning, match=r"^sub-05: image must be prepared as for gl20.*below 0"):
+        assert CheckPreparedd("image", RECIPES["gl20"])(data) is data
 
 
 def test_a_fault_in_an_image_that_is_looked_at_is_its_subjects():
