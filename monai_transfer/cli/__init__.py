@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from monai_transfer import __version__
-from monai_transfer.cli.amounts import patients
+from monai_transfer.cli.amounts import patients, tell_split
 from monai_transfer.cli.bias import bias
 from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
@@ -137,7 +137,6 @@ def build(
     """
     from monai_transfer.data import (
         build_datalist,
-        empty_shares,
         manifest_path,
         read_manifest,
         write_datalist,
@@ -152,10 +151,7 @@ def build(
         check_counts=not partial,
     )
     write_datalist(datalist, output)
-    for warning in empty_shares(datalist):
-        typer.echo(f"warning: {warning}", err=True)
-    sizes = (f"{len(datalist[split])} {split}" for split in ("training", "validation", "test"))
-    typer.echo(f"{output}: {', '.join(sizes)}")
+    tell_split(datalist, output)
 
 
 @manifest.command()

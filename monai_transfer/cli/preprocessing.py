@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monai_transfer.cli.amounts import patients
+from monai_transfer.cli.amounts import patients, tell_split
 from monai_transfer.errors import choice
 
 if TYPE_CHECKING:
@@ -52,11 +52,19 @@ def preprocess(
     seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
     validation: Annotated[
         float | None,
-        typer.Option(parser=patients, metavar="PATIENTS", help="As in manifest build."),
+        typer.Option(
+            parser=patients,
+            metavar="PATIENTS",
+            help="How many (50), or which share (0.2), choose the epoch; else the manifest's.",
+        ),
     ] = None,
     test: Annotated[
         float | None,
-        typer.Option(parser=patients, metavar="PATIENTS", help="As in manifest build."),
+        typer.Option(
+            parser=patients,
+            metavar="PATIENTS",
+            help="How many, or which share, are kept for the result; likewise.",
+        ),
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="A part of the data set: do not compare the counts.")
@@ -136,8 +144,11 @@ def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods"
 
 
 def _say(summary: "Summary", output: Path, *, needs_scale: bool) -> None:
+    from monai_transfer.data import read_datalist
+
     numbers = ", ".join(f"{summary.count(state)} {state}" for state in ("made", "kept", "failed"))
     typer.echo(f"{output}: {numbers}. Look at {output / 'qc' / 'index.html'}")
+    tell_split(read_datalist(output / "datalist.json"), output / "datalist.json")
     if needs_scale and summary.scale is not None:
         path, subjects = output / "standard_scale.json", summary.scale.subjects
         kept = "" if summary.learned else "; kept from before, remove it to learn another"

@@ -37,6 +37,7 @@ def register(
     --transform t1_to_flair.txt`
     """
     from monai_transfer.imaging import read_image, write_image
+    from monai_transfer.imaging.brain import is_stripped
     from monai_transfer.imaging.registration import (
         ElastixRegistration,
         LinearRegistration,
@@ -56,7 +57,11 @@ def register(
     focus = mni152_focus() if to_template else None
     if mask is not None:
         focus = read_image(mask)
-    found = align(target, source := read_image(moving), fixed_mask=focus)
+    source = read_image(moving)
+    if to_template and not is_stripped(source):
+        told = "does not look skull-stripped; its scalp may be laid on the template's cortex"
+        typer.echo(f"warning: {moving} {told}. Multiply it by a brain mask first.", err=True)
+    found = align(target, source, fixed_mask=focus)
     if transform is not None:
         found.save(transform)
     write_image(resample(source, target, transform=found), output)

@@ -7,6 +7,7 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 
 from monai_transfer._types import Affine, Mask, RawChannels
+from monai_transfer.imaging.brain import LARGEST_BRAIN_ML
 from monai_transfer.imaging.mni152 import CENTRE_MM
 from monai_transfer.imaging.modality_order import exchanged_modalities
 from monai_transfer.imaging.nyul import StandardScale, landmarks
@@ -15,7 +16,6 @@ from monai_transfer.imaging.recipe import Preparation, Recipe
 _STEP = 2  # of the voxels looked at, along each axis
 _SPACING = 0.05  # share that an edge may be off
 _FEWEST_ZEROS = 0.25  # a brain fills about half of its own box
-_LARGEST_BRAIN_ML = 2400.0  # the template's, the largest there is in practice, has 1900
 _MOST_NEGATIVE = 0.05  # interpolation undershoots in 1 % of the brain at most
 _FARTHEST_MM = 30.0
 _LARGEST_TURN = 1.0  # degrees
@@ -102,7 +102,7 @@ def _extraction(seen: RawChannels, inside: Mask, affine: Affine) -> list[Finding
         return [Finding(told, sure=True)]
     faults = []
     volume_ml = inside.sum() * _STEP**3 * abs(np.linalg.det(affine[:3, :3])) / 1000
-    if volume_ml > _LARGEST_BRAIN_ML:
+    if volume_ml > LARGEST_BRAIN_ML:
         faults.append(Finding(f"{volume_ml:.0f} mL are not 0: more than a brain", sure=True))
     negative = max(((channel < 0).sum() / max(1, inside.sum()) for channel in seen), default=0.0)
     if negative > _MOST_NEGATIVE:

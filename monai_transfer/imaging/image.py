@@ -67,6 +67,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
         return read_dicom(path)
     name = Path(path).name
+    if not Path(path).exists():
+        raise InputError(name, "file", "exist")
     try:
         loaded = load_image(path)
         voxels = _voxels(loaded)

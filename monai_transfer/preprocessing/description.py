@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ def describe_cohort(
         table = participants_table([job.visit for job in jobs.values()])
         _write_text(output / "participants.tsv", table)
     listed = {split: _entries(datalist[split], jobs, summary) for split in SPLITS}
+    if source.manifest.label is None:  # nothing to train on
+        listed = {split: [] for split in SPLITS} | {"test": [*chain(*listed.values())]}
     numbers = {f"num{split.capitalize()}": len(listed[split]) for split in SPLITS}
     named = {"name": manifest["name"], "description": manifest["description"]}
     write_datalist({**datalist, **named, **numbers, **listed}, output / "datalist.json")

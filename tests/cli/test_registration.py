@@ -52,6 +52,15 @@ def test_an_image_and_its_label_come_onto_the_fixed_grid(folder: Path, tmp_path:
     assert 2 * (brain & (put == 3)).sum() / (brain.sum() + (put == 3).sum()) > 0.95
 
 
+def test_a_whole_head_beside_the_template_is_told(tmp_path: Path):
+    head = np.random.default_rng(0).uniform(1, 2, (48, 56, 48)).astype(np.float32)
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = -96, -120, -80
+    write_image(Image(head, affine), tmp_path / "head.nii.gz")
+    _, said = run("mni152", str(tmp_path / "head.nii.gz"), "--output", str(tmp_path / "moved.nii"))
+    assert "does not look skull-stripped" in said
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -59,7 +68,7 @@ def test_an_image_and_its_label_come_onto_the_fixed_grid(folder: Path, tmp_path:
         (["--method", "ants"], "--method must be one of elastix, ours, got ants"),
         (["--label", "x.nii"], "--label and --label-output must be given together"),
         (["--transform", "t.mat"], "t.mat: name must end in .tfm or .txt"),
-        (["--mask", "gone.nii"], "gone.nii: file must be a whole 3D image"),
+        (["--mask", "gone.nii"], "gone.nii: file must exist"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

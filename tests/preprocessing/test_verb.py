@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from monai_transfer.cli import app
+from monai_transfer.data import check_datalist, read_datalist
 from monai_transfer.imaging import read_image
 from monai_transfer.simulation.record import RECORD
 
@@ -52,6 +53,23 @@ def test_it_says_what_was_made_and_what_failed_and_ends_with_1(folder: Path, one
     result = preprocess(folder, one)
     assert result.exit_code == 0, result.output
     assert "1 made, 1 kept, 0 failed" in result.output
+    assert "datalist.json: 2 training, 0 validation, 0 test" in result.output
+
+
+def test_a_share_that_comes_to_nobody_is_told(folder: Path, one: Path):
+    result = preprocess(folder, one, "--test", "0.2")
+    assert result.exit_code == 0, result.output
+    assert "warning: test: a share of 0.2 of 1 patients is rounded to 0" in result.output
+
+
+def test_scans_without_labels_are_listed_to_be_segmented(folder: Path, one: Path):
+    record = json.loads((folder / "clinic.json").read_text())
+    (folder / "clinic.json").write_text(json.dumps({**record, "label": None}))
+    result = preprocess(folder, one)
+    assert result.exit_code == 0, result.output
+    assert "datalist.json: 0 training, 0 validation, 1 test" in result.output
+    datalist = read_datalist(folder / "out" / "datalist.json")
+    assert [f for f in check_datalist(datalist, folder / "out") if f.severity == "error"] == []
 
 
 def test_what_was_simulated_says_so_when_it_is_prepared(folder: Path, one: Path):

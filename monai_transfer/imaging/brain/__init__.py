@@ -12,11 +12,12 @@ from monai_transfer.imaging.brain.extraction import (
     GivenMask,
     brain_extraction,
 )
-from monai_transfer.imaging.brain.stripped import stripped_brain_mask
+from monai_transfer.imaging.brain.stripped import LARGEST_BRAIN_ML, is_stripped, stripped_brain_mask
 from monai_transfer.imaging.brain.unet import unet_brain_mask
 
 __all__ = [
     "HD_BET",
+    "LARGEST_BRAIN_ML",
     "METHODS",
     "SYNTHSTRIP",
     "BrainExtraction",
@@ -24,6 +25,7 @@ __all__ = [
     "GivenMask",
     "brain_extraction",
     "deepbet_brain_mask",
+    "is_stripped",
     "stripped_brain_mask",
     "unet_brain_mask",
 ]

@@ -4,6 +4,10 @@ import numpy as np
 from scipy import ndimage
 
 from monai_transfer._types import Channels, Mask
+from monai_transfer.imaging.image import Image
+
+LARGEST_BRAIN_ML = 2400.0
+"""The template's, the largest there is in practice, has 1900."""
 
 
 def stripped_brain_mask(image: Channels) -> Mask:
@@ -33,3 +37,14 @@ def stripped_brain_mask(image: Channels) -> Mask:
     for box in ndimage.find_objects(inside.astype(np.uint8)):  # at most one: the bounding box
         inside[box] = ndimage.binary_fill_holes(inside[box])
     return inside
+
+
+def is_stripped(image: Image) -> bool:
+    """Whether no more of an image differs from 0 than a brain can fill.
+
+    Example:
+        >>> is_stripped(Image(np.ones((200, 200, 200)), np.eye(4)))
+        False
+    """
+    voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
+    return bool(np.count_nonzero(image.voxels) * voxel_ml <= LARGEST_BRAIN_ML)
