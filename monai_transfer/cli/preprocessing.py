@@ -129,12 +129,15 @@ def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods"
     )
     from monai_transfer.preprocessing import Methods
 
-    kind = plan.registration or "affine"
+    kinds = plan.registration or "affine", plan.to_template
     align: tuple[Registration, Registration]
     if registration == "ours":
-        align = LinearRegistration(kind), LinearRegistration()
+        align = LinearRegistration(kinds[0]), LinearRegistration(kinds[1])
     elif registration == "elastix":
-        align = ElastixRegistration(kind, threads=1), ElastixRegistration(threads=1)
+        align = (
+            ElastixRegistration(kinds[0], threads=1),
+            ElastixRegistration(kinds[1], threads=1),
+        )
     elif "{fixed}" in registration:
         command = CommandRegistration(registration, threads=1)
         align = command, command

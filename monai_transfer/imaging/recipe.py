@@ -30,7 +30,8 @@ class Preparation:
             interpolation of what was cut out before would leave a dark rim that is counted.
         bias_field: the bias field is divided out.
         nyul: histograms are brought to the standard scale of the source's cohort.
-        space: ``mni152`` is registered to the template by an affine map, on a grid of its axes.
+        space: ``mni152`` is registered to the template, on a grid of its axes.
+        to_template: kind of that map; ``rigid`` leaves brains and lesions their size.
         spacing_mm: edges of a voxel; ``None``: of the reference or the template, whatever they are.
     """
 
@@ -40,6 +41,7 @@ class Preparation:
     bias_field: bool = False
     nyul: bool = False
     space: Space = "native"
+    to_template: Registration = "affine"
     spacing_mm: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:

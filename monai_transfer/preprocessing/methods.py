@@ -34,9 +34,9 @@ class Methods:
 
     @classmethod
     def of(cls, plan: Preparation, *, brain: BrainExtraction = unet_brain_mask) -> "Methods":
-        """The built-in ones, with the kind of registration that a recipe names."""
-        kind = plan.registration or "affine"
-        return cls(brain=brain, within=LinearRegistration(kind))
+        """The built-in ones, with the kinds of registration that a recipe names."""
+        within = LinearRegistration(plan.registration or "affine")
+        return cls(brain, within, LinearRegistration(plan.to_template))
 
     def describe(self) -> dict[str, str]:
         """Each method with its settings, as a text that is the same in every run."""
