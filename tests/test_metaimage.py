@@ -1,4 +1,3 @@
-import importlib.util
 import subprocess
 import sys
 import zlib
@@ -92,7 +91,6 @@ itk.imwrite(image, "oracle.nii")
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("itk") is None, reason="the extra preprocess: itk")
 def test_itk_s_own_files_are_read_as_itk_means_them(tmp_path: Path):
     np.save(tmp_path / "voxels.npy", VOXELS)
     np.save(tmp_path / "directions.npy", nib.eulerangles.euler2mat(0.3, -0.2, 0.5))

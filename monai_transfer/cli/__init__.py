@@ -10,7 +10,6 @@ import typer
 from typer.core import TyperGroup
 
 from monai_transfer import __version__
-from monai_transfer.cli.amounts import patients, tell_split
 from monai_transfer.cli.bias import bias
 from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
@@ -18,6 +17,7 @@ from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.restoring import restore
 from monai_transfer.cli.simulation import simulate
+from monai_transfer.cli.splits import Partial, Seed, Test, Validation, tell_split
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
 from monai_transfer.errors import InputError
@@ -106,26 +106,10 @@ def build(
     *,
     dataset_dir: Annotated[Path, typer.Option(help="Folder of the data set.")],
     output: Annotated[Path, typer.Option(help="Datalist to write (JSON).")],
-    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            parser=patients,
-            metavar="PATIENTS",
-            help="How many (50), or which share (0.2), choose the epoch; else the manifest's.",
-        ),
-    ] = None,
-    test: Annotated[
-        float | None,
-        typer.Option(
-            parser=patients,
-            metavar="PATIENTS",
-            help="How many, or which share, are kept for the result; likewise.",
-        ),
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="A part of the data set: do not compare the counts.")
-    ] = False,
+    seed: Seed = 0,
+    validation: Validation = None,
+    test: Test = None,
+    partial: Partial = False,
 ) -> None:
     """Write the Decathlon datalist of a data set: channels in named order, split by patient.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monai_transfer.cli.amounts import patients, tell_split
+from monai_transfer.cli.splits import Partial, Seed, Test, Validation, tell_split
 from monai_transfer.errors import choice
 
 if TYPE_CHECKING:
@@ -49,26 +49,10 @@ def preprocess(
             help="Of the source's cohort (JSON); learned from the training subjects if left out."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            parser=patients,
-            metavar="PATIENTS",
-            help="How many (50), or which share (0.2), choose the epoch; else the manifest's.",
-        ),
-    ] = None,
-    test: Annotated[
-        float | None,
-        typer.Option(
-            parser=patients,
-            metavar="PATIENTS",
-            help="How many, or which share, are kept for the result; likewise.",
-        ),
-    ] = None,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="A part of the data set: do not compare the counts.")
-    ] = False,
+    seed: Seed = 0,
+    validation: Validation = None,
+    test: Test = None,
+    partial: Partial = False,
 ) -> None:
     """Prepare a whole cohort of raw scans, so that a bundle can train on it.
 

@@ -208,7 +208,7 @@ def _label_values(scan: Scan) -> LabelValues:
     values = scan.values(stored)
     distinct, where = np.unique(values, return_inverse=True)  # scaled, two may have become one
     voxels = np.bincount(where, weights=counts)
-    listed = zip(distinct[:_MOST_VALUES].tolist(), map(int, voxels), strict=False)
+    listed = zip(distinct[:_MOST_VALUES].tolist(), map(int, voxels[:_MOST_VALUES]), strict=True)
     digest = hashlib.blake2b(places.tobytes(), digest_size=16)
     digest.update(scan.values(labelled).tobytes())
     return LabelValues(

@@ -232,7 +232,7 @@ def _piecewise_linear(
     """
     out = np.full_like(values, heights[0])
     slopes = np.diff(heights) / np.diff(knots)
-    for i, (start, width, slope) in enumerate(zip(knots, np.diff(knots), slopes, strict=False)):
+    for i, (start, width, slope) in enumerate(zip(knots[:-1], np.diff(knots), slopes, strict=True)):
         low = -np.inf if i == 0 else 0.0
         high = np.inf if i == slopes.size - 1 else width
         part = values - np.float32(start)

@@ -95,7 +95,8 @@ def describe_cohort(
         table = participants_table([job.visit for job in jobs.values()])
         _write_text(output / "participants.tsv", table)
     listed = {split: _entries(datalist[split], jobs, summary) for split in SPLITS}
-    if source.manifest.label is None:  # nothing to train on
+    if source.manifest.label is None:  # nothing to train on, and nobody was asked for
+        datalist = {**datalist, "split": {**datalist["split"], "validation": 0, "test": 1.0}}
         listed = {split: [] for split in SPLITS} | {"test": [*chain(*listed.values())]}
     numbers = {f"num{split.capitalize()}": len(listed[split]) for split in SPLITS}
     named = {"name": manifest["name"], "description": manifest["description"]}

@@ -25,12 +25,13 @@ _PICTURES = {
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff }
-table { border-collapse: collapse }
+table { border-collapse: collapse; table-layout: fixed; width: 100% }
 th, td { padding: .4rem .6rem; text-align: left; vertical-align: top; border-top: 1px solid #ccc }
 thead th { position: sticky; top: 0; background: #fff; border: 0 }
+th:first-child { width: 10rem }
 th small { display: block; font-weight: normal; color: #666; max-width: 22rem }
-td.score { white-space: nowrap; font-variant-numeric: tabular-nums }
-img { display: block; background: #000 }
+td.score { overflow-wrap: anywhere; font-variant-numeric: tabular-nums }
+img { display: block; background: #000; max-width: 100%; height: auto }
 .low { color: #b30000; font-weight: bold }
 """
 _LOW = 0.98
@@ -66,7 +67,7 @@ def write_page(
         for title, explained in (_PICTURES[name] for name in shown)
     )
     lost = "".join(f"<li>{html.escape(f'{s}: {reason}')}</li>" for s, reason in failures.items())
-    title = f"{len(records)} prepared subjects"
+    title = f"{len(records)} prepared subject{'s' * (len(records) != 1)}"
     page = (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n"

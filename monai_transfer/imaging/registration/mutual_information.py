@@ -101,7 +101,7 @@ class MutualInformation:
         first = np.zeros(len(points), np.intp)
         weights = np.ones(len(points), np.float32)
         fractions = []
-        for row, size, stride in zip(index, self._shape, self._strides, strict=False):
+        for row, size, stride in zip(index[:3], self._shape, self._strides, strict=True):
             place = points @ row[:3] + row[3]
             weights *= np.clip(np.minimum(place, size - 1 - place) + 1, 0, 1)
             place = np.clip(place, 0, size - 1)
