@@ -4,6 +4,7 @@ from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
 from monai_transfer.training.commands import is_program, typed
+from monai_transfer.training.early_stopping import EarlyStopping
 from monai_transfer.training.events import EventLog
 from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
 from monai_transfer.training.finite import StayFinite
@@ -36,6 +37,7 @@ __all__ = [
     "BestWeights",
     "Checkpoint",
     "DecayingWeightCrossEntropy",
+    "EarlyStopping",
     "EngineProgress",
     "EpochSampler",
     "EventLog",
