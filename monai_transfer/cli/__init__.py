@@ -18,6 +18,7 @@ from monai_transfer.cli.registration import register
 from monai_transfer.cli.restoring import restore
 from monai_transfer.cli.simulation import simulate
 from monai_transfer.cli.splits import Partial, Seed, Test, Validation, tell_split
+from monai_transfer.cli.studying import study
 from monai_transfer.cli.submission import submit
 from monai_transfer.cli.tuning import ManyValues, tune
 from monai_transfer.errors import InputError
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 manifest = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 app.add_typer(manifest, name="manifest")
+app.add_typer(study, name="study")
 app.command()(simulate)
 app.command(cls=ManyValues)(tune)
 app.command()(submit)

@@ -1,5 +1,6 @@
 """Differences between runs, paired by test subject, with honest intervals."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -55,6 +56,8 @@ def paired_difference(
     if gains.empty:
         rule = f"hold a subject with scores of {better} and of {than}"
         raise InputError("study", "table", rule, got="none")
-    mean, error = float(gains.mean()), float(stats.sem(gains))
-    low, high = stats.t.interval(confidence, len(gains) - 1, mean, error)
+    mean = float(gains.mean())
+    if len(gains) == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    low, high = stats.t.interval(confidence, len(gains) - 1, mean, stats.sem(gains))
     return Interval(mean, float(low), float(high), len(gains))
