@@ -1,6 +1,14 @@
 """Networks of the papers; each declares the parts that a transfer strategy refers to."""
 
 from monai_transfer.networks.parts import PartedNetwork, part_of, require_parts
+from monai_transfer.networks.patch_cnn import FullyConvolutionalCNN, PatchCNN
 from monai_transfer.networks.unet import PathologyUNet
 
-__all__ = ["PartedNetwork", "PathologyUNet", "part_of", "require_parts"]
+__all__ = [
+    "FullyConvolutionalCNN",
+    "PartedNetwork",
+    "PatchCNN",
+    "PathologyUNet",
+    "part_of",
+    "require_parts",
+]

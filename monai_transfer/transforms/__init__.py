@@ -14,6 +14,7 @@ from monai_transfer.transforms.intensity import (
     ToStandardScaled,
 )
 from monai_transfer.transforms.labels import ClassIndexd, class_indices
+from monai_transfer.transforms.patch_dataset import PatchDataset
 from monai_transfer.transforms.patches import axial_slices, k19_training
 from monai_transfer.transforms.prepared import CheckPreparedd
 from monai_transfer.transforms.presets import k19, preset
@@ -31,6 +32,7 @@ __all__ = [
     "KeepBackgroundd",
     "OneGridReader",
     "OneGridd",
+    "PatchDataset",
     "RegisterToMNI152d",
     "Registerd",
     "ScalePercentiles",
