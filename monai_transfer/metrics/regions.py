@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.metrics.masks import METRICS, score_masks
+from monai_transfer.metrics.grids import check_shapes, check_spacing
+from monai_transfer.metrics.masks import DEFAULT_METRICS, score_masks
 
 Regions: TypeAlias = Mapping[str, Collection[int]]
 Labels: TypeAlias = "NDArray[Any] | torch.Tensor"
@@ -93,7 +94,7 @@ def score_regions(
     regions: str | Regions,
     *,
     spacing_mm: Sequence[float],
-    metrics: Collection[str] = METRICS,
+    metrics: Collection[str] = DEFAULT_METRICS,
     subject: str = "score_regions",
 ) -> Scores:
     """Score every region of one subject's predicted label map against the truth.
@@ -126,11 +127,12 @@ def score_regions(
     """
     values = named_regions(regions)
     arrays = _array(prediction), _array(truth)
-    _check_grid(arrays, spacing_mm, subject)
+    check_shapes(arrays[0].shape, arrays[1].shape, subject)
+    check_spacing(spacing_mm, subject)
     box = _union_box(*arrays)
     crops = arrays[0][box], arrays[1][box]
     for what, crop in zip(("prediction", "truth"), crops, strict=True):
-        _check_labels(crop, values, f"{subject}: {what}")
+        check_labels(crop, values, f"{subject}: {what}")
     masks = [torch.from_numpy(region_masks(crop, values)) for crop in crops]
     diagonal_mm = math.dist(
         (0, 0, 0), [n * mm for n, mm in zip(arrays[0].shape, spacing_mm, strict=True)]
@@ -165,29 +167,12 @@ def _span(line: NDArray[np.bool_]) -> slice:
     return slice(max(int(hits[0]) - 1, 0), int(hits[-1]) + 2) if hits.size else slice(0, 0)
 
 
-def _check_grid(
-    arrays: tuple[NDArray[Any], NDArray[Any]], spacing_mm: Sequence[float], subject: str
-) -> None:
-    shapes = arrays[0].shape, arrays[1].shape
-    if shapes[0] != shapes[1] or len(shapes[0]) != 3:
-        raise InputError(
-            subject,
-            "prediction and truth",
-            "have the same shape (x, y, z)",
-            got=f"{shapes[0]} and {shapes[1]}",
-            todo="Drop the channel axis, and bring the prediction to the truth's grid.",
-        )
-    if len(spacing_mm) != 3 or not all(0 < mm < math.inf for mm in spacing_mm):
-        raise InputError(
-            subject, "spacing_mm", "be three finite numbers above 0", got=tuple(spacing_mm)
-        )
-
-
-def _check_labels(crop: NDArray[Any], regions: Mapping[str, tuple[int, ...]], where: str) -> None:
+def check_labels(labels: NDArray[Any], regions: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Refuse a label that is in no region; the error names `where` and the label."""
     declared = sorted({0}.union(*regions.values()))
-    known = np.isin(crop, declared)
+    known = np.isin(labels, declared)
     if not known.all():
-        strange = np.unique(crop[~known])[:5].tolist()
+        strange = np.unique(labels[~known])[:5].tolist()
         raise InputError(
             where,
             "labels",

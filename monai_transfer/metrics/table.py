@@ -25,7 +25,19 @@ _HEADINGS: Final = {
     "hd95_mm": "HD95 mm",
     "sensitivity": "Sensitivity",
     "precision": "Precision",
+    "absolute_volume_difference_fraction": "AVD",
+    "lesion_recall": "Lesion recall",
+    "lesion_precision": "Lesion precision",
+    "lesion_f1": "Lesion F1",
 }
+_FIRST: Final = (
+    *("dice", "hd95_mm", "absolute_volume_difference_fraction"),
+    *("lesion_recall", "lesion_precision", "lesion_f1"),
+    *("sensitivity", "precision", "iou"),
+)
+_FIT: Final = 6
+"""Metrics that are printed at most: those that come first in ``_FIRST``, which are the WMH
+Challenge's (Kuijf 2019) where all are there. With a seventh, the table is wider than 80."""
 
 
 def metrics_frame(
@@ -144,14 +156,16 @@ def format_summary(frame: pd.DataFrame, *, title: str = "") -> Table:
     """The table printed at the end of a run: means of the metrics by region, with the SD of Dice.
 
     Args:
-        frame: a table of :func:`metrics_frame`; metrics that it lacks have no column.
+        frame: a table of :func:`metrics_frame`; metrics that it lacks have no column, and a line
+            below names those that have no room.
         title: before the number of subjects.
 
     Returns:
         A table of at most 80 characters, for ``rich.print``.
     """
     rows = summary(frame)
-    metrics = [metric for metric in _HEADINGS if metric in frame]
+    printed = [metric for metric in _FIRST if metric in frame][:_FIT]
+    metrics = [metric for metric in _HEADINGS if metric in printed]
     subjects = f"{frame['subject'].nunique()} subjects, mean (Dice ± SD)"
     table = Table(title=f"{title}: {subjects}" if title else subjects)
     table.add_column("Region")
@@ -160,7 +174,9 @@ def format_summary(frame: pd.DataFrame, *, title: str = "") -> Table:
     for region, part in rows.groupby("region", sort=False):
         by_metric = part.set_index("metric")
         table.add_row(str(region), *(_cell(metric, by_metric.loc[metric]) for metric in metrics))
-    table.caption = _diagonals(frame)
+    no_room = [name for name in _HEADINGS if name in frame and name not in printed]
+    more = f"Also scored: {', '.join(no_room)}" if no_room else None
+    table.caption = "\n".join(filter(None, (_diagonals(frame), more))) or None
     return table
 
 

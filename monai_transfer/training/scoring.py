@@ -17,9 +17,11 @@ from monai_transfer._metaimage import load_image
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import (
+    DEFAULT_METRICS,
     best_median_worst,
     format_summary,
     metrics_frame,
+    named_metrics,
     score_regions,
     write_csv,
 )
@@ -40,6 +42,11 @@ class ScoreSubjects:
         labels: label value (text where it is a JSON key) → name, for the pictures' legend.
         modalities: names of each entry's images, in order.
         picture_modality: the one shown; ``None`` shows the last.
+        metrics: those of :data:`~monai_transfer.metrics.METRICS` wanted, Dice among them: it orders
+            the pictures.
+
+    Raises:
+        InputError: unknown picture modality or metric, or no Dice.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class ScoreSubjects:
         labels: Mapping[int, str] | Mapping[str, str],
         modalities: Sequence[str],
         picture_modality: str | None = None,
+        metrics: Sequence[str] = DEFAULT_METRICS,
     ) -> None:
         self.entries = {entry["subject"]: entry for entry in entries}
         self.regions = {name: tuple(values) for name, values in regions.items()}
@@ -61,6 +69,10 @@ class ScoreSubjects:
         if self.picture_modality not in self.modalities:
             rule = f"be one of {', '.join(self.modalities)}"
             raise InputError("options", "picture modality", rule, got=picture_modality)
+        self.metrics = named_metrics(metrics, where="ScoreSubjects")
+        if "dice" not in self.metrics:
+            got = ", ".join(self.metrics)
+            raise InputError("ScoreSubjects", "metrics", "include dice", got=got)
         self.frame = pd.DataFrame()
 
     def attach(self, engine: Engine) -> None:
@@ -83,7 +95,12 @@ class ScoreSubjects:
             truth, spacing_mm = read_label(self.entries[subject]["label"])
             predicted = torch.as_tensor(output["pred"])[0].cpu().numpy()
             self._scores[subject] = score_regions(
-                predicted, truth, self.regions, spacing_mm=spacing_mm, subject=subject
+                predicted,
+                truth,
+                self.regions,
+                spacing_mm=spacing_mm,
+                metrics=self.metrics,
+                subject=subject,
             )
             # kept for the pictures: a hundredth of the 9 MB that a BraTS subject takes
             self._predictions[subject] = zlib.compress(predicted.astype(np.uint8).tobytes(), 1)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from monai_transfer.metrics.masks import METRICS
+from monai_transfer.metrics.masks import DEFAULT_METRICS
 from monai_transfer.metrics.regions import region_masks, score_regions
 
 SHAPE = (240, 240, 155)
 SPACING_MM = (1.0, 1.0, 1.0)
-WITHOUT_DISTANCE = [metric for metric in METRICS if metric != "hd95_mm"]
+WITHOUT_DISTANCE = [metric for metric in DEFAULT_METRICS if metric != "hd95_mm"]
 
 
 def ball(centre: tuple[int, int, int], radius: float) -> NDArray[np.bool_]:

@@ -9,7 +9,13 @@ from scipy import ndimage
 
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import masks
-from monai_transfer.metrics.masks import EMPTY_MASKS, METRICS, score_masks
+from monai_transfer.metrics.masks import (
+    DEFAULT_METRICS,
+    EMPTY_MASKS,
+    METRICS,
+    named_metrics,
+    score_masks,
+)
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 
@@ -119,37 +125,86 @@ def test_an_unknown_metric_is_refused_with_its_close_match():
 
 
 DIAGONAL_MM = 12.5
-DOCUMENTED = {"n/a": math.nan, "diagonal": DIAGONAL_MM, "0": 0.0}
+DOCUMENTED = {"n/a": math.nan, "diagonal": DIAGONAL_MM, "0": 0.0, "1": 1.0}
 
 
-def documented_rows():
-    """The table of the module's docstring: [truth, prediction, score of each column]."""
+SCORES = [metric for metric in METRICS if not metric.endswith("_ml")]
+
+
+def documented_cases():
+    """The columns of the table in the module's docstring: what is empty, and each score then."""
     lines = [re.split(r"\s{2,}", line) for line in masks.__doc__.splitlines()]
-    header = next(line for line in lines if line[0] == "truth")
-    rows = [line for line in lines if line[0] in ("present", "absent")]
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    rows = [line for line in lines if line[0] in ("truth", "prediction", *METRICS)]
+    names, *cases = zip(*rows, strict=True)
+    return [dict(zip(names, case, strict=True)) for case in cases]
 
 
 def test_the_documented_table_has_every_case_and_metric():
-    rows = documented_rows()
-    assert {(r["truth"] == "present", r["prediction"] == "present") for r in rows} == set(
+    cases = documented_cases()
+    assert {(c["truth"] == "present", c["prediction"] == "present") for c in cases} == set(
         EMPTY_MASKS
     )
-    assert all(tuple(row)[2:] == METRICS[:5] for row in rows)
+    assert all(tuple(case)[2:] == tuple(SCORES) for case in cases)
 
 
-@pytest.mark.parametrize("row", documented_rows(), ids=lambda r: f"{r['truth']}-{r['prediction']}")
-def test_an_empty_mask_scores_what_the_documented_table_says(row):
-    there = mask((1, 2, 3), (1, 2, 4))
+@pytest.mark.parametrize(
+    "case", documented_cases(), ids=lambda c: f"{c['truth']}-{c['prediction']}"
+)
+def test_an_empty_mask_scores_what_the_documented_table_says(case):
+    there = mask((1, 2, 3), (1, 2, 4), (1, 2, 5))
     truth, prediction = (
-        there if row[what] == "present" else mask() for what in ("truth", "prediction")
+        there if case[what] == "present" else mask() for what in ("truth", "prediction")
     )
-    scores = score_masks(prediction, truth, spacing_mm=ISOTROPIC, diagonal_mm=DIAGONAL_MM)
-    for metric in METRICS[:5]:
-        expected = DOCUMENTED[row[metric]]
+    scores = score_masks(
+        prediction, truth, spacing_mm=ISOTROPIC, diagonal_mm=DIAGONAL_MM, metrics=METRICS
+    )
+    for metric in SCORES:
+        expected = DOCUMENTED[case[metric]]
         assert scores[metric] == pytest.approx(expected, nan_ok=True), metric
-    assert scores["truth_volume_ml"] == 0.002 * (row["truth"] == "present")
-    assert scores["prediction_volume_ml"] == 0.002 * (row["prediction"] == "present")
+    assert scores["truth_volume_ml"] == 0.003 * (case["truth"] == "present")
+    assert scores["prediction_volume_ml"] == 0.003 * (case["prediction"] == "present")
+    difference_ml = scores["prediction_volume_ml"] - scores["truth_volume_ml"]
+    assert scores["volume_difference_ml"] == difference_ml
+
+
+def test_lesions_below_the_volume_cut_off_are_absent_to_the_lesion_scores():
+    lesion = ["lesion_recall", "lesion_precision", "lesion_f1"]
+    small, large = mask((1, 2, 3)), mask((1, 2, 3), (1, 2, 4), (1, 2, 5))
+
+    def scores(prediction, truth, spacing_mm=ISOTROPIC):
+        options = {"spacing_mm": spacing_mm, "diagonal_mm": 9.0, "metrics": lesion}
+        return list(score_masks(prediction, truth, **options).values())
+
+    na = math.nan
+    assert scores(small, small) == pytest.approx([na, na, na], nan_ok=True)
+    assert scores(small, small, (1.0, 1.0, 3.0)) == [1, 1, 1]  # of 3 mm³
+    # found, and on a lesion: what is left undefined cannot be averaged with the other
+    assert scores(small, large) == pytest.approx([1, na, na], nan_ok=True)
+    assert scores(large, small) == pytest.approx([na, 1, na], nan_ok=True)
+
+
+def test_the_volume_difference_is_signed_in_ml_and_absolute_as_a_fraction_of_the_truth():
+    four = mask(*((0, 0, z) for z in range(4)))
+    one = mask((5, 5, 5))
+    wanted = ("volume_difference_ml", "absolute_volume_difference_fraction")
+    options = {"spacing_mm": (1.0, 2.0, 3.0), "diagonal_mm": 9.0, "metrics": wanted}
+    less, more = score_masks(one, four, **options), score_masks(four, one, **options)
+    assert less[wanted[0]] == pytest.approx(-3 * 6 / 1000)
+    assert less[wanted[1]] == 3 / 4
+    assert more[wanted[0]] == pytest.approx(3 * 6 / 1000)
+    assert more[wanted[1]] == 3 / 1
+
+
+def test_metrics_are_checked_by_name():
+    assert named_metrics(["lesion_f1", "dice"]) == ("lesion_f1", "dice")
+    with pytest.raises(InputError, match=r"test: metric must be .*got lesion_f2.*lesion_f1"):
+        named_metrics(["dice", "lesion_f2"], where="test")
+
+
+def test_lesion_scores_cost_nothing_unless_asked_for(monkeypatch):
+    assert METRICS[:7] == DEFAULT_METRICS
+    monkeypatch.delattr(masks, "lesion_overlaps")  # calling it would be an error
+    assert tuple(score_masks(*blobs(0), spacing_mm=ISOTROPIC, diagonal_mm=9.0)) == DEFAULT_METRICS
 
 
 @pytest.mark.filterwarnings("ignore:.*all 0", "ignore:.*always_return_as_numpy")

@@ -6,7 +6,7 @@ import torch
 from monai.data import MetaTensor
 
 from monai_transfer.errors import InputError
-from monai_transfer.metrics.masks import METRICS
+from monai_transfer.metrics.masks import DEFAULT_METRICS
 from monai_transfer.metrics.regions import (
     REGIONS,
     named_regions,
@@ -49,7 +49,9 @@ def test_every_region_is_scored_on_its_own_labels():
     scores = score_regions(tumour(shift=1), tumour(), "brats", spacing_mm=ISOTROPIC)
     dice = [scores[region, "dice"] for region in ("enhancing", "core", "whole")]
     assert dice == [1 / 2, 4 / 5, 6 / 7]
-    assert list(scores) == [(region, metric) for region in REGIONS["brats"] for metric in METRICS]
+    assert list(scores) == [
+        (region, metric) for region in REGIONS["brats"] for metric in DEFAULT_METRICS
+    ]
 
 
 def test_labels_confused_within_a_region_do_not_lower_it():

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from monai_transfer.errors import InputError
-from monai_transfer.metrics.masks import METRICS
+from monai_transfer.metrics.masks import DEFAULT_METRICS
 from monai_transfer.metrics.table import (
     best_median_worst,
     format_summary,
@@ -20,7 +20,7 @@ from monai_transfer.metrics.table import (
 
 def scores_of(dice_by_region, **others):
     """Scores of a subject: Dice by region, all other metrics alike."""
-    usual = dict.fromkeys(METRICS, 0.25) | others
+    usual = dict.fromkeys(DEFAULT_METRICS, 0.25) | others
     return {
         (region, metric): dice if metric == "dice" else value
         for region, dice in dice_by_region.items()
@@ -41,7 +41,7 @@ def frame():
 
 
 def test_there_is_one_row_for_each_subject_and_region(frame):
-    assert frame.columns.tolist() == ["subject", "group", "region", *METRICS]
+    assert frame.columns.tolist() == ["subject", "group", "region", *DEFAULT_METRICS]
     assert list(zip(frame["subject"], frame["region"], strict=True)) == [
         (f"sub-{i}", region) for i in (1, 2, 3) for region in ("core", "whole")
     ]
