@@ -145,6 +145,32 @@ class PatchCNN(nn.Module):
         return logits
 
     @torch.jit.unused
+    def split(self, layers: int) -> tuple[nn.Sequential, nn.Sequential]:
+        """The first layers and the rest, which make this network one after the other.
+
+        Args:
+            layers: how many come first, 0 to 15 with the default filters.
+
+        Returns:
+            Two chains of this network's own modules.
+
+        Raises:
+            InputError: more layers than there are, or fewer than none.
+
+        Example:
+            >>> network, patches = PatchCNN(2).eval(), torch.rand(3, 2, 32, 32)
+            >>> first, rest = network.split(12)
+            >>> first(patches).shape, torch.equal(rest(first(patches)), network(patches))
+            (torch.Size([3, 32, 8, 8]), True)
+        """
+        blocks = [*self.convolutions, *self.dense, self.head]
+        if not 0 <= layers <= len(blocks):
+            raise InputError("PatchCNN", "layers", f"be 0 to {len(blocks)}", got=layers)
+        blocks.insert(len(self.convolutions), nn.Flatten())
+        cut = layers + (layers > len(self.convolutions))
+        return nn.Sequential(*blocks[:cut]), nn.Sequential(*blocks[cut:])
+
+    @torch.jit.unused
     def _check(self, patches: Tensor) -> None:
         if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
             return  # sizes are no plain numbers then

@@ -12,6 +12,7 @@ from monai_transfer.training.handlers import EngineProgress, History, TrainingPr
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
+from monai_transfer.training.prefix import KeptPrefix, RestInferer
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
 from monai_transfer.training.run import (
@@ -42,9 +43,11 @@ __all__ = [
     "EpochSampler",
     "EventLog",
     "History",
+    "KeptPrefix",
     "LabelMapd",
     "LesionAUC",
     "RegionDice",
+    "RestInferer",
     "RunRecord",
     "SaveSegmentationd",
     "ScoreSubjects",
