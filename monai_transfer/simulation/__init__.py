@@ -4,12 +4,13 @@ A subject is the MNI152 tissue maps through a random smooth deformation, with le
 mixed in as tissue fractions, seen by a scanner whose protocol is a record of real numbers.
 """
 
+from monai_transfer.simulation.body import DISEASES
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
 from monai_transfer.simulation.protocols import PROTOCOLS
 from monai_transfer.simulation.raw import simulate_raw
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
 from monai_transfer.simulation.series import RawSeries
-from monai_transfer.simulation.subject import DISEASES, Subject, simulate_subject
+from monai_transfer.simulation.subject import Subject, simulate_subject, simulate_visits
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "simulate_cohort",
     "simulate_raw",
     "simulate_subject",
+    "simulate_visits",
     "tissue",
 ]

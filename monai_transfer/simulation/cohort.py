@@ -6,11 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from monai_transfer._files import written_aside
 from monai_transfer._processes import DiedError, Shared
 from monai_transfer._terminal import progress_bar
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.record import claim, sweep
 from monai_transfer.simulation.request import Request
+from monai_transfer.simulation.visits import participants_table
+
+PARTICIPANTS = "participants.tsv"
+"""Where the cohort of small vessel disease tells the set of each patient."""
 
 
 def simulate_cohort(
@@ -27,7 +32,9 @@ def simulate_cohort(
 ) -> Path:
     """Simulate a cohort into a folder.
 
-    Prepared subjects lie in the layout of the real data set. Raw ones are whole heads with oblique
+    Prepared subjects lie in the layout of the real data set. Patients with ``wmh`` have a first
+    session, and most a second, years later on another scanner; ``participants.tsv`` tells their
+    sets, of which each patient is in one. Raw ones are whole heads with oblique
     slices and a pose of their own for each series, named as BIDS does, the label on the FLAIR;
     ``truth`` beside them holds brain masks and the transforms between the series.
 
@@ -37,14 +44,15 @@ def simulate_cohort(
     `spacing_mm`, `seed`, `protocol`, `raw` and the subject's index alone.
 
     Args:
-        disease: ``ms`` or ``brats``.
+        disease: ``ms``, ``brats`` or ``wmh``.
         output_dir: the folder; created if needed.
         subjects: how many; at least as many as are there.
         spacing_mm: edge of a voxel; of raw scans, the finest.
         seed: of the cohort.
         workers: processes; 1 stays in this one. More need an importable main module, as every
             spawned process does.
-        protocol: one for all, by name; ``None`` draws one of the library for each subject.
+        protocol: one for all, by name; ``None`` draws one of the library for each subject, but
+            with ``wmh`` takes that of the session.
         raw: whether the subjects are as the scanner gives them, or prepared.
         progress: whether to show a bar with the time left.
 
@@ -62,6 +70,10 @@ def simulate_cohort(
             raise InputError("simulate", what, f"lie between 1 and {most}", got=value)
     claim(output_dir, request, subjects=subjects)
     sweep(output_dir)
+    if disease == "wmh":
+        table = participants_table({request.folder(i).name: i for i in range(subjects)})
+        with written_aside(output_dir / PARTICIPANTS) as aside:
+            aside.write_text(table, encoding="utf-8")
     present = [i for i in range(subjects) if (output_dir / request.folder(i)).is_dir()]
     missing = sorted(set(range(subjects)) - set(present))
     with progress_bar(show=progress) as bar:

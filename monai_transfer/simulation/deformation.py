@@ -81,7 +81,11 @@ class Warp:
 
 
 def draw_warp(
-    rng: np.random.Generator, centre_mm: tuple[float, float, float], *, brain_ml: float
+    rng: np.random.Generator,
+    centre_mm: tuple[float, float, float],
+    *,
+    brain_ml: float,
+    ageing_mm: float = 0.0,
 ) -> Warp:
     """A random anatomy: size, pose, shape, and width of the ventricles.
 
@@ -89,6 +93,8 @@ def draw_warp(
         rng: source of randomness.
         centre_mm: where the brain's centre goes.
         brain_ml: volume of the brain with its inner and outer fluid.
+        ageing_mm: how much farther the walls of the ventricles have moved outwards than in adults
+            of any age.
 
     Returns:
         The map from the subject to the MNI152 template.
@@ -104,7 +110,7 @@ def draw_warp(
     shear = np.eye(3) + np.triu(rng.normal(0.0, 0.015, (3, 3)), 1)
     matrix = _rotation(angles) @ shear @ np.diag(stretch)
     x, y, z = (c + float(d) for c, d in zip(centre_mm, rng.normal(0.0, 1.5, 3), strict=True))
-    return Warp(matrix, (x, y, z), exponentiate(_velocity(rng)))
+    return Warp(matrix, (x, y, z), exponentiate(_velocity(rng, ageing_mm)))
 
 
 def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -118,12 +124,12 @@ def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return matrix
 
 
-def _velocity(rng: np.random.Generator) -> Array:
+def _velocity(rng: np.random.Generator, ageing_mm: float) -> Array:
     """Velocity field in mm on the lattice: lobes, gyri, ventricles."""
     template = load_template()
     x, y, z = (int(np.ceil(n / _LATTICE_MM)) + 1 for n in template.gm.shape)
     grid = Grid((x, y, z), _LATTICE_MM, template.origin_mm)
-    growth_mm = np.float32(np.clip(rng.lognormal(1.5, 0.75) - 2.0, -1.0, 12.0))
+    growth_mm = np.float32(np.clip(rng.lognormal(1.5, 0.75) - 2.0, -1.0, 12.0) + ageing_mm)
     points = grid.points_mm()
     components = []
     for grown in template.growth:

@@ -74,6 +74,34 @@ class Grid:
         return Grid((x, y, z), spacing_mm, _triple(o + shift for o in self.origin_mm))
 
 
+@dataclass(frozen=True)
+class SliceGrid:
+    """An axis-aligned grid of slices, in-plane and slice spacing being different.
+
+    Args:
+        shape: voxels along x, y, z.
+        spacing_mm: distance of the voxels along each axis.
+        origin_mm: world position of the centre of voxel (0, 0, 0).
+    """
+
+    shape: Shape
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, float, float]
+
+    @property
+    def affine(self) -> npt.NDArray[np.float64]:
+        """(4, 4) matrix from voxel indices to world millimetres."""
+        affine = np.diag([*self.spacing_mm, 1.0])
+        affine[:3, 3] = self.origin_mm
+        return affine
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel, the gap included."""
+        x, y, z = self.spacing_mm
+        return x * y * z
+
+
 def _triple(values: Iterable[float]) -> tuple[float, float, float]:
     x, y, z = values
     return x, y, z

@@ -7,9 +7,10 @@ from types import MappingProxyType
 
 import numpy as np
 
+from monai_transfer.simulation.body import grade_of
 from monai_transfer.simulation.nifti import is_whole, nifti_bytes
-from monai_transfer.simulation.scanner import MODALITIES
-from monai_transfer.simulation.subject import Subject, grade_of
+from monai_transfer.simulation.subject import Subject
+from monai_transfer.simulation.visits import sessions_of
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 "label": "space-MNI_label-lesion_mask",
             },
         ),
+        # BIDS-like with sessions: sub-…/ses-…/anat/sub-…_ses-…_FLAIR.nii.gz, all on the FLAIR's slices
+        "wmh": Layout(
+            flips=(0,),
+            form_code=1,
+            suffixes={
+                "t1": "space-FLAIR_T1w",
+                "flair": "FLAIR",
+                "label": "space-FLAIR_label-WMH_mask",
+            },
+        ),
     }
 )
 
@@ -60,43 +71,63 @@ def subject_folder(disease: str, index: int) -> Path:
     """
     if disease == "brats":
         return Path(grade_of(index)) / f"Brats18_SIM_{index + 1:04d}_1"
-    return Path(f"sub-ms{index + 1:04d}")
+    return Path(f"sub-{disease}{index + 1:04d}")
 
 
-def subject_files(disease: str, index: int) -> dict[str, Path]:
-    """Files of a subject, relative to its folder: the four modalities and ``label``.
+def subject_files(disease: str, index: int, session: str | None = None) -> dict[str, Path]:
+    """Files of a subject at a session, relative to its folder: the modalities and ``label``.
 
     Example:
         >>> subject_files("ms", 0)["flair"].as_posix()
         'anat/sub-ms0001_space-MNI_FLAIR.nii.gz'
+        >>> subject_files("wmh", 0, "baseline")["flair"].as_posix()
+        'ses-baseline/anat/sub-wmh0001_ses-baseline_FLAIR.nii.gz'
     """
     name = subject_folder(disease, index).name
-    folder = Path("anat") if disease == "ms" else Path()
+    stem = name if disease == "brats" else anat_stem(name, session)
     return {
-        content: folder / f"{name}_{suffix}.nii.gz"
+        content: Path(f"{stem}_{suffix}.nii.gz")
         for content, suffix in LAYOUTS[disease].suffixes.items()
     }
 
 
+def anat_stem(name: str, session: str | None, *, folder: str = "anat") -> str:
+    """Begin of the paths of BIDS's files within a subject's folder.
+
+    Example:
+        >>> anat_stem("sub-1", None), anat_stem("sub-1", "baseline", folder="truth")
+        ('anat/sub-1', 'ses-baseline/truth/sub-1_ses-baseline')
+    """
+    if session is None:
+        return f"{folder}/{name}"
+    return f"ses-{session}/{folder}/{name}_ses-{session}"
+
+
 def is_complete(folder: Path, disease: str, index: int) -> bool:
-    """Whether a subject's folder holds all its files, each whole."""
-    return all(is_whole(folder / path) for path in subject_files(disease, index).values())
+    """Whether a subject's folder holds all its files, of every session, each whole."""
+    return all(
+        is_whole(folder / path)
+        for session in sessions_of(disease, index)
+        for path in subject_files(disease, index, session).values()
+    )
 
 
 def write_subject(subject: Subject, folder: Path) -> None:
-    """Write the four images and the label of a subject, stored as the data set stores its own.
+    """Write images and label of a subject at a session, stored as the data set stores its own.
 
     Args:
         subject: (x, y, z) RAS+.
-        folder: there, and empty.
+        folder: there, without these files.
     """
     layout = LAYOUTS[subject.disease]
     affine = subject.grid.affine
     for axis in layout.flips:
         affine[axis, 3] += affine[axis, axis] * (subject.label.shape[axis] - 1)
         affine[axis, axis] *= -1
-    volumes = {**dict(zip(MODALITIES, subject.image, strict=True)), "label": subject.label}
-    for content, path in subject_files(subject.disease, subject.index).items():
+    images = dict(zip(subject.scanner.sequences, subject.image, strict=True))
+    volumes = {**images, "label": subject.label}
+    files = subject_files(subject.disease, subject.index, subject.session)
+    for content, path in files.items():
         stored = np.flip(volumes[content], layout.flips).astype(np.int16)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(nifti_bytes(stored, affine, form_code=layout.form_code))

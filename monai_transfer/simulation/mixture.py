@@ -1,6 +1,7 @@
 """The tissues of a subject as fractions of each voxel, and pathology mixed into them."""
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 
@@ -31,6 +32,13 @@ class Mixture:
         self.mix_in({"iron": anatomy.structures["iron"] * solid})
         self.mix_in({"choroid": 0.8 * anatomy.structures["choroid"] * anatomy.csf})
         self.mix_in({"vein": _veins(anatomy, rng)})
+
+    def with_parts(self, parts: Mapping[str, Array]) -> "Mixture":
+        """A mixture of its own with other tissues in it (see :meth:`mix_in`)."""
+        other = copy(self)
+        other.fractions = {name: part.copy() for name, part in self.fractions.items()}
+        other.mix_in(parts)
+        return other
 
     def mix_in(self, parts: Mapping[str, Array]) -> None:
         """Replace part of every voxel by other tissues.

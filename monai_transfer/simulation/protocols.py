@@ -88,6 +88,72 @@ _LIBRARY = (
 PROTOCOLS: Mapping[str, Scanner] = MappingProxyType({p.name: p for p in _LIBRARY})
 """The named protocols."""
 
+# The two scanners of Ghafoorian 2017's cohort, RUN DMC, both of 1.5 T. Repetition and echo times are
+# those of its FLAIR and MPRAGE in 2006 (van Norden et al., BMC Neurol 2011;11:29) and 2011 (van
+# Leijsen et al., Neurology 2017;89:1569). Inversion times are effective ones: those that leave of
+# fluid, whose T1 is 4.07 s here, what real scans show, and that give the contrast of a readout by
+# small flip angles. Geometry is the paper's; it gives the gap of the later FLAIR within its '3.0 mm,
+# including a slice gap of 0.5 mm', read here as a gap beside it, as in the earlier one. Noise: a
+# thinner slice has 3/5 of the signal, of which a head coil with more elements restores a third (ours).
+_PLANE_MM = (1.0, 1.2)
+_MPRAGE = partial(_CUBE, tr_ms=2250, ti_ms=1100, noise_fraction=0.035)
+
+VISITS: Mapping[str, Scanner] = MappingProxyType(
+    {
+        "baseline": Scanner(
+            "RUNDMC-2006",
+            1.5,
+            {
+                "t1": _MPRAGE(te_ms=3.68),
+                "flair": _FIVE(
+                    tr_ms=9000, te_ms=84, ti_ms=2490, in_plane_mm=_PLANE_MM, noise_fraction=0.03
+                ),
+            },
+            gain=250.0,
+        ),
+        "followup": Scanner(
+            "RUNDMC-2011",
+            1.5,
+            {
+                "t1": _MPRAGE(te_ms=2.95),
+                "flair": _THREE(
+                    tr_ms=14240, te_ms=89, ti_ms=2800, in_plane_mm=_PLANE_MM, noise_fraction=0.04
+                ),
+            },
+            gain=450.0,
+        ),
+    }
+)
+"""Scan session → the protocol of all patients then."""
+
+
+def draw_visit(rng: np.random.Generator, session: str) -> Scanner:
+    """The scanner of one patient's session: one machine for all, as it was on that day.
+
+    Args:
+        rng: source of randomness.
+        session: one of ``VISITS``.
+
+    Returns:
+        The protocol, its times as they are, with the noise, bias field and gain of the day.
+
+    Example:
+        >>> draw_visit(np.random.default_rng(0), "baseline").sequences["flair"].te_ms
+        84
+    """
+    nominal = VISITS[session]
+    noise = float(rng.uniform(0.85, 1.2))
+    return replace(
+        nominal,
+        sequences={
+            modality: replace(sequence, noise_fraction=sequence.noise_fraction * noise)
+            for modality, sequence in nominal.sequences.items()
+        },
+        bias_cv=float(rng.uniform(0.02, 0.06)),
+        jitter_fraction=float(rng.uniform(0.004, 0.02)),
+        gain=nominal.gain * float(np.exp(rng.normal(0.0, 0.1))),
+    )
+
 
 def draw_scanner(rng: np.random.Generator, protocol: str | None = None) -> Scanner:
     """The scanner of one subject: a named protocol, slightly off its nominal numbers.

@@ -4,7 +4,7 @@ The body is that of :func:`~monai_transfer.simulation.subject.simulate_subject` 
 and index, so that the prepared images and the raw ones show one patient.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,46 +13,49 @@ from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.anatomy import upsampling
+from monai_transfer.simulation.appearance import Appearance, draw_appearance, ideal_signal
+from monai_transfer.simulation.body import BRAIN_TISSUES, DISEASES, GRIDS, Seen, draw_bodies
 from monai_transfer.simulation.deformation import Warp
 from monai_transfer.simulation.fields import Array, apply_separable
 from monai_transfer.simulation.grid import Grid
 from monai_transfer.simulation.head import COMPARTMENTS, draw_head_shape, head_around
 from monai_transfer.simulation.mixture import Mixture
-from monai_transfer.simulation.protocols import draw_scanner
+from monai_transfer.simulation.protocols import draw_scanner, draw_visit
 from monai_transfer.simulation.scanner import Scanner
 from monai_transfer.simulation.series import RawSeries, draw_pose, scan_series
-from monai_transfer.simulation.subject import (
-    DISEASES,
-    GRIDS,
-    check_request,
-    draw_body,
-    draw_textures,
-    grade_of,
-    ideal_signal,
-)
-from monai_transfer.simulation.tissues import HEAD_TISSUES, TISSUES, tissue
+from monai_transfer.simulation.subject import check_request, checked_session
+from monai_transfer.simulation.tissues import HEAD_TISSUES
+from monai_transfer.simulation.visits import session_sources, sessions_of
 
 _AROUND_MM = ((20.0, 20.0), (24.0, 24.0), (72.0, 20.0))  # head beyond the brain's grid
 _SCOUT_MM = 4.0
 
 
 def simulate_raw(
-    disease: str, index: int, *, spacing_mm: float = 1.0, seed: int = 0, protocol: str | None = None
+    disease: str,
+    index: int,
+    *,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    protocol: str | None = None,
+    session: str | None = None,
 ) -> Mapping[str, RawSeries]:
     """Simulate one subject as the scanner gives it.
 
     Args:
-        disease: ``ms`` or ``brats``.
+        disease: ``ms``, ``brats`` or ``wmh``.
         index: position in the cohort.
         spacing_mm: of the body that is scanned, and the finest in-plane spacing.
         seed: of the cohort.
-        protocol: name of a protocol; ``None`` draws one for the subject.
+        protocol: name of a protocol; ``None`` draws one for the subject, or with ``wmh`` takes that
+            of the session.
+        session: of ``wmh``: ``baseline``, which is also meant by ``None``, or ``followup``.
 
     Returns:
         Modality → series, each with its own slices, tilt, pose, bias field, gain and noise.
 
     Raises:
-        InputError: for an unknown disease or protocol, or numbers out of range.
+        InputError: for an unknown disease, protocol or session, or numbers out of range.
 
     Source:
         Ours.
@@ -63,33 +66,113 @@ def simulate_raw(
         (['flair', 't1', 't1c', 't2'], dtype('int16'))
     """
     check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    asked = checked_session(disease, session)
+    return _simulated(
+        disease, index, spacing_mm=spacing_mm, seed=seed, protocol=protocol, sessions=[asked]
+    )[asked]
+
+
+def simulate_raw_visits(
+    disease: str, index: int, *, spacing_mm: float = 1.0, seed: int = 0, protocol: str | None = None
+) -> Mapping[str | None, Mapping[str, RawSeries]]:
+    """Simulate one subject as the scanner gives it at each session it comes to in a cohort.
+
+    Args:
+        disease: see :func:`simulate_raw`.
+        index: likewise.
+        spacing_mm: likewise.
+        seed: likewise.
+        protocol: likewise.
+
+    Returns:
+        Session → what `simulate_raw` gives for it; the session is ``None`` where nobody comes twice.
+
+    Raises:
+        InputError: see :func:`simulate_raw`.
+
+    Example:
+        >>> list(simulate_raw_visits("wmh", 0, spacing_mm=8.0))
+        ['baseline', 'followup']
+    """
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    return _simulated(
+        disease,
+        index,
+        spacing_mm=spacing_mm,
+        seed=seed,
+        protocol=protocol,
+        sessions=sessions_of(disease, index),
+    )
+
+
+def _simulated(
+    disease: str,
+    index: int,
+    *,
+    spacing_mm: float,
+    seed: int,
+    protocol: str | None,
+    sessions: Sequence[str | None],
+) -> dict[str | None, dict[str, RawSeries]]:
     if index < 0:
         raise InputError("simulate", "index", "be 0 or more", got=index)
     key = np.random.SeedSequence([seed, index, DISEASES.index(disease)])
-    body, scan, raw = (np.random.default_rng(k) for k in key.spawn(3))
-    scanner = draw_scanner(scan, protocol)
+    body_key, scan_key, raw_key = key.spawn(3)
+    body, scan, raw = (np.random.default_rng(k) for k in (body_key, scan_key, raw_key))
     grid = GRIDS[disease].respaced(spacing_mm)
-    grade = grade_of(index) if disease == "brats" else None
+    sources: Mapping[str | None, np.random.Generator] = {None: raw}
+    scanners = {}
+    if disease == "wmh":
+        sources = session_sources(raw_key, sessions)
+        scanners = {s: draw_visit(source, str(s)) for s, source in sources.items()}
+    else:
+        scanners = {None: draw_scanner(scan, protocol)}
     with threadpool_limits(1):
-        warp, mixture, pathology = draw_body(body, grid, disease=disease, grade=grade)
+        warp, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
+        (first, _), *_ = bodies.values()
         wide = _around(grid)
         head = _head(raw, warp, wide)
-        volumes = _ideals(raw, mixture, head, grid=wide, scanner=scanner)
-        brain = _within_skull(head) | _pasted(mixture.anatomy.brain, mixture.anatomy.grid, wide)
-        lesion = _pasted(pathology.label, mixture.anatomy.grid, wide)
-        session = draw_pose(raw, turn_deg=6.0, shift_mm=6.0)
+        appearance = draw_appearance(
+            raw,
+            first.anatomy,
+            names=(*BRAIN_TISSUES[disease], *HEAD_TISSUES),
+            field_tesla=scanners[sessions[0]].field_tesla,
+        )
         return {
-            modality: scan_series(
-                raw,
-                ideal,
-                truth=(brain, lesion),
-                grid=wide,
-                sequence=scanner.sequences[modality],
-                scanner=scanner,
-                pose=session @ draw_pose(raw, turn_deg=1.0, shift_mm=1.0),
+            session: _scanned(
+                sources[session], bodies[session], head, appearance, scanners[session], wide
             )
-            for modality, ideal in volumes.items()
+            for session in sessions
         }
+
+
+def _scanned(
+    rng: np.random.Generator,
+    seen: Seen,
+    head: Mapping[str, Array],
+    appearance: Appearance,
+    scanner: Scanner,
+    grid: Grid,
+) -> dict[str, RawSeries]:
+    """The series of one session."""
+    mixture, pathology = seen
+    part = mixture.anatomy.grid
+    volumes = _ideals(mixture, head, appearance, grid=grid, scanner=scanner)
+    brain = _within_skull(head) | _pasted(mixture.anatomy.brain, part, grid)
+    lesion = _pasted(pathology.label, part, grid)
+    session = draw_pose(rng, turn_deg=6.0, shift_mm=6.0)
+    return {
+        modality: scan_series(
+            rng,
+            ideal,
+            truth=(brain, lesion),
+            grid=grid,
+            sequence=scanner.sequences[modality],
+            scanner=scanner,
+            pose=session @ draw_pose(rng, turn_deg=1.0, shift_mm=1.0),
+        )
+        for modality, ideal in volumes.items()
+    }
 
 
 def _around(grid: Grid) -> Grid:
@@ -126,18 +209,15 @@ def _within_skull(head: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
 
 
 def _ideals(
-    rng: np.random.Generator,
     mixture: Mixture,
     head: Mapping[str, Array],
+    appearance: Appearance,
     *,
     grid: Grid,
     scanner: Scanner,
 ) -> dict[str, Array]:
     """Signed signal of head and brain for each modality, in units of white matter."""
-    names = (*TISSUES, *HEAD_TISSUES)
-    tissues = {name: tissue(name, scanner.field_tesla).drawn(rng) for name in names}
-    anatomy = mixture.anatomy
-    textures = draw_textures(rng, anatomy)
+    tissues, anatomy = appearance.tissues, mixture.anatomy
     brain = _pasted(anatomy.brain, anatomy.grid, grid)
     rest: Array = np.clip(1.0 - sum(head.values()), 0.0, 1.0)  # where this brain leaves room
     volumes = {}
@@ -146,6 +226,6 @@ def _ideals(
         volume = rest * np.float32(see(tissues["csf"]))
         for name, fraction in head.items():
             volume += fraction * np.float32(see(tissues[COMPARTMENTS[name]]))
-        volume[brain] = ideal_signal(mixture, textures, see=see, tissues=tissues)
+        volume[brain] = ideal_signal(mixture, appearance, see=see)
         volumes[modality] = volume / np.float32(abs(see(tissues["wm"])))
     return volumes

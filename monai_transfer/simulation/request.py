@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from monai_transfer.simulation.layout import is_complete, subject_folder, write_subject
-from monai_transfer.simulation.raw import simulate_raw
+from monai_transfer.simulation.raw import simulate_raw_visits
 from monai_transfer.simulation.raw_layout import is_complete_raw, raw_folder, write_raw
-from monai_transfer.simulation.subject import check_request, simulate_subject
+from monai_transfer.simulation.subject import check_request, simulate_visits
 
 ASIDE = ".partial-"
 """Start of the names of what is not whole yet."""
@@ -20,7 +20,7 @@ class Request:
     """All that decides about the bytes of a cohort, whatever its size.
 
     Args:
-        disease: ``ms`` or ``brats``.
+        disease: ``ms``, ``brats`` or ``wmh``.
         spacing_mm: edge of a voxel.
         seed: of the cohort.
         protocol: one for all, by name; ``None`` draws one of the library for each subject.
@@ -75,7 +75,8 @@ class Request:
             "protocol": self.protocol,
         }
         if self.raw:
-            series = simulate_raw(self.disease, index, **options)
-            write_raw(series, folder, disease=self.disease, index=index)
+            for session, series in simulate_raw_visits(self.disease, index, **options).items():
+                write_raw(series, folder, disease=self.disease, index=index, session=session)
         else:
-            write_subject(simulate_subject(self.disease, index, **options), folder)
+            for subject in simulate_visits(self.disease, index, **options):
+                write_subject(subject, folder)

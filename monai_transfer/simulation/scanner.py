@@ -7,6 +7,7 @@ from math import exp
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.anatomy import Anatomy
@@ -25,7 +26,7 @@ class Sequence:
         tr_ms, te_ms: repetition and echo time.
         ti_ms: inversion time of an inversion recovery; ``None`` for a spin echo.
         slice_mm, gap_mm: slice thickness and the gap between slices.
-        in_plane_mm: spacing within a slice.
+        in_plane_mm: spacing within a slice, along the body's first and second axis that it has.
         slice_axis: 0 sagittal, 1 coronal, 2 axial.
         noise_fraction: standard deviation of the noise over the signal of white matter.
     """
@@ -35,13 +36,13 @@ class Sequence:
     ti_ms: float | None = None
     slice_mm: float = 1.0
     gap_mm: float = 0.0
-    in_plane_mm: float = 1.0
+    in_plane_mm: tuple[float, float] = (1.0, 1.0)
     slice_axis: int = 2
     noise_fraction: float = 0.04
 
     def __post_init__(self) -> None:
         for name in ("tr_ms", "te_ms", "slice_mm", "in_plane_mm"):
-            if not getattr(self, name) > 0:
+            if not np.min(getattr(self, name)) > 0:
                 raise InputError("Sequence", name, "be positive", got=getattr(self, name))
         if self.ti_ms is not None and not 0 < self.ti_ms < self.tr_ms:
             raise InputError("Sequence", "ti_ms", "lie between 0 and tr_ms", got=self.ti_ms)
@@ -54,17 +55,30 @@ class Sequence:
     @property
     def is_volume(self) -> bool:
         """Whether the series is one volume rather than separate slices."""
-        return self.slice_mm <= self.in_plane_mm and self.gap_mm == 0
+        return self.slice_mm <= min(self.in_plane_mm) and self.gap_mm == 0
+
+    def profile_mm(self, axis: int) -> tuple[float, float]:
+        """What a voxel sees along an axis of the body, and how far the next one is.
+
+        Example:
+            >>> flair = Sequence(tr_ms=9000.0, te_ms=84.0, slice_mm=5.0, gap_mm=1.0)
+            >>> flair.profile_mm(0), flair.profile_mm(2)
+            ((1.0, 1.0), (5.0, 6.0))
+        """
+        if axis == self.slice_axis:
+            return self.slice_mm, self.slice_mm + self.gap_mm
+        step_mm = self.in_plane_mm[axis - (axis > self.slice_axis)]
+        return step_mm, step_mm
 
 
 @dataclass(frozen=True)
 class Scanner:
-    """A protocol on a scanner: everything that turns tissue into four images.
+    """A protocol on a scanner: everything that turns tissue into images.
 
     Args:
         name: of the protocol.
         field_tesla: 1.5 or 3.
-        sequences: one per modality.
+        sequences: one for each of its modalities, in their order.
         bias_cv: coefficient of variation of the bias field over the head.
         jitter_fraction: standard deviation of the gain between slices, where there are slices.
         gain: mean of white matter in stored units, before each series' own gain.
@@ -78,11 +92,13 @@ class Scanner:
     gain: float = 400.0
 
     def __post_init__(self) -> None:
-        if tuple(self.sequences) != MODALITIES:
+        if not self.sequences or list(self.sequences) != [
+            modality for modality in MODALITIES if modality in self.sequences
+        ]:
             raise InputError(
                 self.name,
                 "sequences",
-                f"be {', '.join(MODALITIES)}, in this order",
+                f"be some of {', '.join(MODALITIES)}, in this order",
                 got=", ".join(self.sequences),
             )
         object.__setattr__(self, "sequences", MappingProxyType(dict(self.sequences)))
@@ -137,6 +153,20 @@ def signal(
     return decay * (1.0 - 2.0 * exp(-sequence.ti_ms / t1_ms) + recovery)
 
 
+def slice_centres_mm(
+    count: int, spacing_mm: float, *, pitch_mm: float, phase: float
+) -> npt.NDArray[np.float64]:
+    """Where the slices of :func:`slice_profile` lie, from the edge of the grid.
+
+    Example:
+        >>> slice_centres_mm(6, 1.0, pitch_mm=3.0, phase=0.5)
+        array([1.5, 4.5])
+    """
+    if pitch_mm <= spacing_mm:
+        return spacing_mm * (np.arange(count) + 0.5)
+    return np.arange((phase % 1.0) * pitch_mm, count * spacing_mm, pitch_mm)
+
+
 def slice_profile(
     count: int, spacing_mm: float, *, thickness_mm: float, pitch_mm: float, phase: float
 ) -> tuple[Array, Array]:
@@ -162,7 +192,7 @@ def slice_profile(
     if pitch_mm <= spacing_mm:
         same = np.eye(count, dtype=np.float32)
         return same, same
-    centres_mm = np.arange((phase % 1.0) * pitch_mm, count * spacing_mm, pitch_mm)
+    centres_mm = slice_centres_mm(count, spacing_mm, pitch_mm=pitch_mm, phase=phase)
     edges_mm = spacing_mm * np.arange(count + 1)
     low, high = (centres_mm + sign * thickness_mm / 2.0 for sign in (-1, 1))
     overlap = np.minimum(high[:, None], edges_mm[None, 1:]) - np.maximum(
@@ -198,20 +228,51 @@ def form_image(
     Returns:
         Image on the same grid, in units of the signal.
     """
-    through, within = (
-        {"thickness_mm": sequence.slice_mm, "pitch_mm": sequence.slice_mm + sequence.gap_mm},
-        {"thickness_mm": sequence.in_plane_mm, "pitch_mm": sequence.in_plane_mm},
-    )
+    profiles = [sequence.profile_mm(axis) for axis in range(3)]
     x, y, z = (
         slice_profile(
             count,
             spacing_mm,
+            thickness_mm=thickness_mm,
+            pitch_mm=pitch_mm,
             phase=float(rng.uniform()),
-            **(through if axis == sequence.slice_axis else within),
         )
-        for axis, count in enumerate(ideal.shape)
+        for count, (thickness_mm, pitch_mm) in zip(ideal.shape, profiles, strict=True)
     )
-    slices = apply_separable(ideal * bias, (x[0], y[0], z[0]))
+    slices = acquire(
+        rng,
+        ideal * bias,
+        (x[0], y[0], z[0]),
+        sequence=sequence,
+        scanner=scanner,
+        reference=reference,
+    )
+    return apply_separable(slices, (x[1], y[1], z[1]))
+
+
+def acquire(
+    rng: np.random.Generator,
+    seen: Array,
+    matrices: tuple[Array, Array, Array],
+    *,
+    sequence: Sequence,
+    scanner: Scanner,
+    reference: float,
+) -> Array:
+    """The magnitude image on the slices themselves.
+
+    Args:
+        rng: source of randomness.
+        seen: (x, y, z) signed signal under the bias field.
+        matrices: of acquisition along each axis (see :func:`slice_profile`).
+        sequence: geometry and noise of the series.
+        scanner: jitter between slices.
+        reference: signal of white matter, the unit of the noise.
+
+    Returns:
+        Image on the grid of the slices, in units of the signal.
+    """
+    slices = apply_separable(seen, matrices)
     along = [-1 if axis == sequence.slice_axis else 1 for axis in range(3)]
     jitter = rng.standard_normal((slices.shape[sequence.slice_axis],), dtype=np.float32)
     if not sequence.is_volume:
@@ -219,7 +280,8 @@ def form_image(
     sigma = np.float32(sequence.noise_fraction * abs(reference))
     slices += sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     imaginary = sigma * rng.standard_normal(slices.shape, dtype=np.float32)
-    return apply_separable(np.hypot(slices, imaginary), (x[1], y[1], z[1]))
+    magnitude: Array = np.hypot(slices, imaginary)
+    return magnitude
 
 
 def draw_bias(rng: np.random.Generator, anatomy: Anatomy, *, cv: float) -> Array:

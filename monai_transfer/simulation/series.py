@@ -92,8 +92,7 @@ def _prescription(
     rng: np.random.Generator, sequence: Sequence, spacing_mm: float, centre_mm: Matrix
 ) -> tuple[tuple[int, int, int], Matrix]:
     """Shape and affine of a series: field of view around the brain, slices tilted."""
-    steps = np.full(3, max(sequence.in_plane_mm, spacing_mm))
-    steps[sequence.slice_axis] = max(sequence.slice_mm + sequence.gap_mm, spacing_mm)
+    steps = np.array([max(sequence.profile_mm(axis)[1], spacing_mm) for axis in range(3)])
     x, y, z = (
         int(np.ceil(field / step)) for field, step in zip(_HEAD_FIELD_MM, steps, strict=True)
     )

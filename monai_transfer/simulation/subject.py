@@ -1,8 +1,7 @@
 """One simulated subject, as arrays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
@@ -10,66 +9,51 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.simulation.anatomy import Anatomy, realise, scout
-from monai_transfer.simulation.deformation import Warp, draw_warp
-from monai_transfer.simulation.fields import Array, smooth_field
-from monai_transfer.simulation.glioma import draw_glioma, plan_glioma
-from monai_transfer.simulation.grid import Grid
-from monai_transfer.simulation.mixture import Mixture
-from monai_transfer.simulation.ms import draw_ms
-from monai_transfer.simulation.pathology import Labels, Pathology
-from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
-from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image
-from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
-
-Texture: TypeAlias = tuple[Array, Array]
-
-DISEASES = ("ms", "brats")
-"""The cohorts that can be simulated."""
-
-GRIDS: Mapping[str, Grid] = MappingProxyType(
-    {
-        # MNI152 at 1 mm, and the SRI24 grid of BraTS; RAS+ (files are stored as the real ones are).
-        "ms": Grid((182, 218, 182), 1.0, (-91.0, -126.0, -72.0)),
-        "brats": Grid((240, 240, 155), 1.0, (-239.0, 0.0, 0.0)),
-    }
+from monai_transfer.simulation.appearance import draw_appearance, ideal_volume
+from monai_transfer.simulation.body import (
+    BRAIN_TISSUES,
+    DISEASES,
+    GRIDS,
+    Seen,
+    draw_bodies,
+    grade_of,
 )
-_CENTRES_MM = MappingProxyType({"ms": (0.0, -21.0, 10.5), "brats": (-119.0, 106.0, 74.0)})
-_HGG, _ALL = 210, 285  # BraTS 2018, training set
+from monai_transfer.simulation.grid import Grid, SliceGrid
+from monai_transfer.simulation.pathology import Labels
+from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, draw_scanner, draw_visit
+from monai_transfer.simulation.scanner import Scanner, draw_bias, form_image
+from monai_transfer.simulation.slices import scan_on_slices
+from monai_transfer.simulation.tissues import TISSUES
+from monai_transfer.simulation.visits import SESSIONS, session_sources, sessions_of
+
+Images: TypeAlias = npt.NDArray[np.int16]
+Scan: TypeAlias = tuple[Images, Labels, Grid | SliceGrid, Scanner]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A simulated subject; arrays x y z, RAS+.
+    """A simulated subject at one session; arrays x y z, RAS+.
 
     Args:
-        disease: ``ms`` or ``brats``.
+        disease: ``ms``, ``brats`` or ``wmh``.
         index: position in the cohort.
-        grade: ``HGG`` or ``LGG``; ``None`` for multiple sclerosis.
-        image: (4, x, y, z) t1, t1c, t2, flair; 0 outside the brain, at least 1 inside.
+        grade: ``HGG`` or ``LGG``; ``None`` without a glioma.
+        image: (modalities, x, y, z), in the order of the scanner's sequences: t1, t1c, t2, flair, or
+            t1 and flair for ``wmh``; 0 outside the brain, at least 1 inside.
         label: (x, y, z) lesion 1, or BraTS' 1, 2, 4.
         grid: geometry of the arrays.
         scanner: the protocol the subject was 'scanned' with.
+        session: ``baseline`` or ``followup`` for ``wmh``; ``None`` where nobody comes twice.
     """
 
     disease: str
     index: int
     grade: str | None
-    image: npt.NDArray[np.int16]
+    image: Images
     label: Labels
-    grid: Grid
+    grid: Grid | SliceGrid
     scanner: Scanner
-
-
-def grade_of(index: int) -> str:
-    """Grade of the `index`-th subject of a glioma cohort, 210 HGG to 75 LGG, evenly mixed.
-
-    Example:
-        >>> [grade_of(i) for i in range(5)]
-        ['HGG', 'LGG', 'HGG', 'HGG', 'HGG']
-    """
-    share = (_ALL - _HGG) / _ALL
-    return "LGG" if int((index + 1) * share + 0.5) > int(index * share + 0.5) else "HGG"
+    session: str | None = None
 
 
 def simulate_subject(
@@ -79,46 +63,120 @@ def simulate_subject(
     spacing_mm: float = 1.0,
     seed: int = 0,
     protocol: str | None = None,
+    session: str | None = None,
 ) -> Subject:
-    """Simulate one subject: anatomy, pathology, and four images of it.
+    """Simulate one subject: anatomy, pathology, and images of it.
 
     Args:
-        disease: ``ms`` or ``brats``.
+        disease: ``ms``, ``brats`` or ``wmh``.
         index: position in the cohort; with the seed it determines everything.
-        spacing_mm: edge of a voxel.
+        spacing_mm: edge of a voxel; for ``wmh`` of the body, whose slices are as thick as the FLAIR's.
         seed: of the cohort.
-        protocol: name of a protocol; ``None`` draws one for the subject.
+        protocol: name of a protocol; ``None`` draws one for the subject. Patients with ``wmh`` are
+            scanned with the protocol of their session.
+        session: of ``wmh``: ``baseline``, which is also meant by ``None``, or ``followup``.
 
     Returns:
         The subject.
 
     Raises:
-        InputError: for an unknown disease or protocol, or numbers out of range.
+        InputError: for an unknown disease, protocol or session, or numbers out of range.
 
     Example:
         >>> subject = simulate_subject("brats", 0, spacing_mm=8.0)
         >>> subject.image.shape, subject.grade
         ((4, 30, 30, 19), 'HGG')
+        >>> simulate_subject("wmh", 0, spacing_mm=8.0, session="followup").image.shape
+        (2, 23, 27, 23)
     """
     check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    asked = checked_session(disease, session)
+    (subject,) = _simulated(
+        disease, index, spacing_mm=spacing_mm, seed=seed, protocol=protocol, sessions=[asked]
+    )
+    return subject
+
+
+def simulate_visits(
+    disease: str,
+    index: int,
+    *,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    protocol: str | None = None,
+) -> list[Subject]:
+    """Simulate one subject at each session that it comes to in a cohort.
+
+    Args:
+        disease: see :func:`simulate_subject`.
+        index: likewise.
+        spacing_mm: likewise.
+        seed: likewise.
+        protocol: likewise.
+
+    Returns:
+        What `simulate_subject` gives for each session, its anatomy made once.
+
+    Raises:
+        InputError: see :func:`simulate_subject`.
+
+    Example:
+        >>> [subject.session for subject in simulate_visits("wmh", 0, spacing_mm=8.0)]
+        ['baseline', 'followup']
+    """
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    return _simulated(
+        disease,
+        index,
+        spacing_mm=spacing_mm,
+        seed=seed,
+        protocol=protocol,
+        sessions=sessions_of(disease, index),
+    )
+
+
+def _simulated(
+    disease: str,
+    index: int,
+    *,
+    spacing_mm: float,
+    seed: int,
+    protocol: str | None,
+    sessions: Sequence[str | None],
+) -> list[Subject]:
     if index < 0:
         raise InputError("simulate", "index", "be 0 or more", got=index)
-    key = np.random.SeedSequence([seed, index, DISEASES.index(disease)])
-    body, scan = (np.random.default_rng(k) for k in key.spawn(2))
-    scanner = draw_scanner(scan, protocol)
+    body_key, scan_key = np.random.SeedSequence([seed, index, DISEASES.index(disease)]).spawn(2)
+    body, scan = np.random.default_rng(body_key), np.random.default_rng(scan_key)
     grid = GRIDS[disease].respaced(spacing_mm)
-    grade = grade_of(index) if disease == "brats" else None
     # One thread: sums are then always taken in the same order, and small products do not wait.
     with threadpool_limits(1):
-        _, mixture, pathology = draw_body(body, grid, disease=disease, grade=grade)
-        anatomy = mixture.anatomy
-        images = _scan(scan, mixture, scanner)
-    image = np.zeros((len(MODALITIES), *grid.shape), np.int16)
-    label = np.zeros(grid.shape, np.uint8)
-    for whole, part in zip(image, images, strict=True):
-        whole[anatomy.window] = part
-    label[anatomy.window] = pathology.label
-    return Subject(disease, index, grade, image, label, grid, scanner)
+        _, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
+        scans = (
+            _scans_of_visits(scan_key, bodies, grid)
+            if disease == "wmh"
+            else [_scan(scan, bodies[None], draw_scanner(scan, protocol), grid)]
+        )
+    grade = grade_of(index) if disease == "brats" else None
+    return [
+        Subject(disease, index, grade, *scan, session)
+        for session, scan in zip(sessions, scans, strict=True)
+    ]
+
+
+def checked_session(disease: str, session: str | None) -> str | None:
+    """The session that is meant.
+
+    Raises:
+        InputError: one that the disease does not have.
+    """
+    if disease != "wmh":
+        if session is not None:
+            raise InputError("simulate", "session", f"be left out for {disease}", got=session)
+        return None
+    if session is not None and session not in SESSIONS:
+        raise choice("simulate", "session", session, SESSIONS)
+    return session or SESSIONS[0]
 
 
 def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str | None) -> None:
@@ -131,47 +189,50 @@ def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str |
         raise choice("simulate", "disease", disease, DISEASES)
     if protocol is not None and protocol not in PROTOCOLS:
         raise choice("simulate", "protocol", protocol, PROTOCOLS)
+    if protocol is not None and disease == "wmh":
+        rule = "be left out for wmh, whose sessions have their own"
+        raise InputError("simulate", "protocol", rule, got=protocol)
     if not 0.5 <= spacing_mm <= 10.0:
         raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
     if seed < 0:
         raise InputError("simulate", "seed", "be 0 or more", got=seed)
 
 
-def draw_body(
-    rng: np.random.Generator, grid: Grid, *, disease: str, grade: str | None
-) -> tuple[Warp, Mixture, Pathology]:
-    """A brain with its pathology mixed in, and the warp from it to the template."""
-    brain_ml = float(np.clip(rng.normal(1260.0, 95.0), 1050.0, 1460.0))
-    warp = draw_warp(rng, _CENTRES_MM[disease], brain_ml=brain_ml)
-    if grade is None:
-        anatomy = realise(rng, warp, grid=grid)
-        pathology = draw_ms(rng, anatomy)
-    else:
-        plan = plan_glioma(rng, scout(warp, grid), grade=grade)
-        anatomy = realise(rng, warp.pushed(plan.push), grid=grid)
-        pathology = draw_glioma(rng, anatomy, plan=plan)
-    mixture = Mixture(anatomy, rng)
-    mixture.mix_in(pathology.fractions)
-    return warp, mixture, pathology
+def _scans_of_visits(
+    key: np.random.SeedSequence, bodies: Mapping[str | None, Seen], grid: Grid
+) -> list[Scan]:
+    """What each session gives of one patient, whose tissues stay the same."""
+    (first, _), *_ = bodies.values()
+    appearance = draw_appearance(
+        np.random.default_rng(key),
+        first.anatomy,
+        names=BRAIN_TISSUES["wmh"],
+        field_tesla=VISITS[SESSIONS[0]].field_tesla,
+    )
+    scans = []
+    for session, source in session_sources(key, bodies).items():
+        scanner = draw_visit(source, session)
+        image, label, slices = scan_on_slices(
+            source, bodies[session], appearance, scanner=scanner, grid=grid
+        )
+        scans.append((image, label, slices, scanner))
+    return scans
 
 
-def _scan(
-    rng: np.random.Generator, mixture: Mixture, scanner: Scanner
-) -> list[npt.NDArray[np.int16]]:
-    """The four stored images on the anatomy's part of the grid."""
+def _scan(rng: np.random.Generator, seen: Seen, scanner: Scanner, grid: Grid) -> Scan:
+    """The stored images and the label on the whole grid."""
+    mixture, pathology = seen
     anatomy = mixture.anatomy
-    tissues = {name: tissue(name, scanner.field_tesla).drawn(rng) for name in TISSUES}
-    textures = draw_textures(rng, anatomy)
-    images = []
-    for modality, sequence in scanner.sequences.items():
+    appearance = draw_appearance(rng, anatomy, names=TISSUES, field_tesla=scanner.field_tesla)
+    images = np.zeros((len(scanner.sequences), *grid.shape), np.int16)
+    label = np.zeros(grid.shape, np.uint8)
+    label[anatomy.window] = pathology.label
+    for whole, (modality, sequence) in zip(images, scanner.sequences.items(), strict=True):
         see = scanner.seeing(modality)
-        white, fluid = see(tissues["wm"]), see(tissues["csf"])
-        # Outside the brain lies some fluid: a slice at the surface shares in its surroundings.
-        ideal = np.full(anatomy.grid.shape, 0.35 * fluid, np.float32)
-        ideal[anatomy.brain] = ideal_signal(mixture, textures, see=see, tissues=tissues)
+        white = see(appearance.tissues["wm"])
         image = form_image(
             rng,
-            ideal,
+            ideal_volume(mixture, appearance, see=see),
             sequence=sequence,
             scanner=scanner,
             bias=draw_bias(rng, anatomy, cv=scanner.bias_cv),
@@ -180,49 +241,5 @@ def _scan(
         )
         image *= np.float32(scanner.gain * np.exp(rng.normal(0.0, 0.4)) / white)
         stored = np.clip(np.rint(image), 1, np.iinfo(np.int16).max).astype(np.int16)
-        images.append(np.where(anatomy.brain, stored, np.int16(0)))
-    return images
-
-
-def ideal_signal(
-    mixture: Mixture,
-    textures: Mapping[str, Texture],
-    *,
-    see: Callable[[Tissue], float],
-    tissues: Mapping[str, Tissue],
-) -> Array:
-    """Signal of each voxel of the brain: its tissues, each a little off the patient's own."""
-    total = np.zeros_like(mixture.fractions["wm"])
-    for name, fraction in mixture.fractions.items():
-        own = tissues[name]
-        level = np.float32(see(own))
-        wetter = np.float32(see(own.scaled(1.0 + own.texture))) - level
-        slower = np.float32(see(own.decaying(1.0 + own.t2_texture))) - level
-        water, decay = textures.get(name, textures["other"])
-        total += fraction * (level + wetter * water + slower * decay)
-    return total
-
-
-def draw_textures(rng: np.random.Generator, anatomy: Anatomy) -> dict[str, Texture]:
-    """How far water (T1 and T2) and T2 alone are off nominal, in units of a tissue's texture."""
-    shape, spacing = anatomy.grid.shape, anatomy.grid.spacing_mm
-
-    def mixed(*scales: tuple[float, float]) -> Array:
-        field = sum(
-            weight * smooth_field(rng, shape, spacing_mm=spacing, scale_mm=scale)
-            for scale, weight in scales
-        )
-        return np.asarray(field, np.float32)[anatomy.brain]
-
-    # The ependymal rim of FLAIR: white matter along the ventricles holds more free water.
-    near = anatomy.ventricle_mm[anatomy.brain]
-    rim = float(rng.uniform(1.0, 3.5)) * np.exp(-near / np.float32(rng.uniform(1.0, 2.5)))
-    # Limbic cortex holds less myelin and iron: T2 alone is longer, or T1 would undo it on FLAIR.
-    limbic = np.float32(rng.uniform(0.5, 2.0)) * anatomy.structures["limbic"][anatomy.brain]
-    decay = mixed((18.0, 0.7), (5.0, 0.7))
-    return {
-        "wm": (mixed((25.0, 0.7), (7.0, 0.5), (2.5, 0.5)) + rim.astype(np.float32), decay),
-        "gm": (mixed((20.0, 0.6), (5.0, 0.8)), decay + limbic),
-        "csf": (mixed((12.0, 0.7), (4.0, 0.7)), decay),
-        "other": (mixed((9.0, 0.7), (3.0, 0.7)), decay),
-    }
+        whole[anatomy.window] = np.where(anatomy.brain, stored, np.int16(0))
+    return images, label, grid, scanner

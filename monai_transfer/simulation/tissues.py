@@ -24,6 +24,10 @@ Sources (of the rows below):
 - Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology
   1988;169:779; contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al.,
   J Magn Reson Imaging 2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
+- White matter hyperintensities hold more water than white matter around them (Anderson et al.,
+  Fluids Barriers CNS 2014;11:24), and the more so the more severe they are (Fazekas et al.,
+  Neurology 1993;43:1683: from loosened myelin to tissue loss); the times are ours, those of plaques
+  that look the same on T1 and FLAIR.
 - Fat under the skin: de Bazelaire et al., Radiology 2004;230:652; muscle: Stanisz 2005; cortical
   bone gives no signal at any echo time used here.
 - Relaxivity of gadopentetate in plasma at 37 °C: Rohrer et al., Invest Radiol 2005;40:715.
@@ -113,6 +117,15 @@ _ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 TISSUES = tuple(_ROWS)
 """Names of the tissues of the brain."""
 
+_WMH_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "pale_wmh": (820, 1000, 98, 109, 0.78, 0.010, 0.10, 0.10),
+        "dense_wmh": (1180, 1430, 132, 150, 0.86, 0.010, 0.15, 0.12),
+    }
+)
+WMH_TISSUES = tuple(_WMH_ROWS)
+"""Names of the tissues of small vessel disease."""
+
 _HEAD_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "fat": (343, 382, 58, 68, 0.90, 0.0, 0.05, 0.05),
@@ -126,7 +139,7 @@ HEAD_TISSUES = tuple(_HEAD_ROWS)
 
 
 def tissue(name: str, field_tesla: float) -> Tissue:
-    """The tissue of brain or head called `name` at 1.5 or 3 tesla.
+    """The tissue of a brain, healthy or not, or of the head called `name` at 1.5 or 3 tesla.
 
     Raises:
         InputError: for an unknown name or field strength.
@@ -135,7 +148,7 @@ def tissue(name: str, field_tesla: float) -> Tissue:
         >>> tissue("wm", 3.0).t1_ms
         832
     """
-    rows = {**_ROWS, **_HEAD_ROWS}
+    rows = {**_ROWS, **_WMH_ROWS, **_HEAD_ROWS}
     if name not in rows:
         raise choice("tissue", "name", name, rows)
     if field_tesla not in RELAXIVITY:
