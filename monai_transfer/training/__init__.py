@@ -12,7 +12,7 @@ from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
-from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
+from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
 from monai_transfer.training.run import (
     conclude,
     load_best,
@@ -37,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "DecayingWeightCrossEntropy",
     "EngineProgress",
+    "EpochBatches",
     "EpochSampler",
     "EventLog",
     "History",
