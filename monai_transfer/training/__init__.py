@@ -14,7 +14,7 @@ from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_wei
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.prefix import KeptPrefix, RestInferer
 from monai_transfer.training.provenance import RunRecord
-from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
+from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
 from monai_transfer.training.run import (
     conclude,
     load_best,
@@ -40,6 +40,7 @@ __all__ = [
     "DecayingWeightCrossEntropy",
     "EarlyStopping",
     "EngineProgress",
+    "EpochBatches",
     "EpochSampler",
     "EventLog",
     "History",

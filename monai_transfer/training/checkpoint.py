@@ -82,7 +82,7 @@ class Checkpoint:
             Stopped: always.
         """
         loader: Any = getattr(engine, "data_loader", None)
-        skips = isinstance(getattr(loader, "sampler", None), EpochSampler) and loader.batch_size
+        skips = isinstance(getattr(loader, "sampler", None), EpochSampler)
         accumulates = getattr(engine, "accumulation_steps", 1) > 1  # gradients are not saved
         if self._within_epoch and skips and not accumulates:
             self.save(engine)
@@ -111,7 +111,7 @@ class Checkpoint:
             restore_random_states(random)
             return
         loader: Any = engine.data_loader  # type: ignore[attr-defined]
-        loader.sampler.skip(steps * loader.batch_size)
+        loader.sampler.skip(steps * (loader.batch_size or 1))  # without one, a draw is a batch
         self._within_epoch = True
         self._random = random  # not yet: the loader, opened a second time, draws a number first
 

@@ -4,6 +4,7 @@ A patch is drawn from the seed, the epoch and the subject's number. So neither t
 processes, nor an interruption, nor what was cached before changes it.
 """
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from monai.data import CacheDataset
 from monai.transforms import Compose
+from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
 
 
@@ -53,9 +55,55 @@ class EpochSampler(DistributedSampler[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         """The draws of the epoch."""
-        draws = [Draw(self.epoch, index) for index in super().__iter__()]
+        draws = self._draws()
         done, self._done = self._done, 0
         return iter(draws[done:])
+
+    def _draws(self) -> list[Any]:
+        return [Draw(self.epoch, index) for index in self._order()]
+
+    def _order(self) -> list[int]:
+        return list(super().__iter__())
+
+
+class Draws(NamedTuple):
+    """A batch of one epoch: what :class:`EpochBatches` asks a dataset for."""
+
+    epoch: int
+    items: NDArray[np.int64]
+
+
+class EpochBatches(EpochSampler):
+    """The order of an :class:`EpochSampler`, a batch at a time.
+
+    For a dataset that makes a batch in one step, as
+    :class:`~monai_transfer.transforms.PatchDataset`: a million items are then not a million Python
+    objects. Give it to a loader as its ``sampler``, with ``batch_size=None``; to the loader, a
+    batch is one item.
+
+    Args:
+        dataset: takes (epoch, array of item numbers) as an index and returns a batch.
+        batch_size: items per batch; the last one may have fewer.
+        seed: of the order.
+
+    Example:
+        >>> sampler = EpochBatches(range(3), batch_size=2)
+        >>> sampler.set_epoch(2)
+        >>> [(batch.epoch, len(batch.items)) for batch in sampler]
+        [(2, 2), (2, 1)]
+    """
+
+    def __init__(self, dataset: Any, batch_size: int, seed: int = 0) -> None:
+        super().__init__(dataset, seed)
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(self.num_samples / self.batch_size)
+
+    def _draws(self) -> list[Any]:
+        items = np.array(self._order(), np.int64)
+        starts = range(0, len(items), self.batch_size)
+        return [Draws(self.epoch, items[start : start + self.batch_size]) for start in starts]
 
 
 class SeededCacheDataset(CacheDataset):

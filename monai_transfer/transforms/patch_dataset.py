@@ -97,7 +97,7 @@ class PatchDataset(Dataset[dict[str, Any]]):
                 image, label = checked(data["image"], data["label"], patch_size=patch_size)
                 if images and len(image) != len(images[0]):
                     rule = f"be {len(images[0])}, as in {self.names[0]}"
-                    raise InputError("image", "number of channels", rule, got=len(image))
+                    raise InputError("subject", "number of channels", rule, got=len(image))
                 found = find_candidates(label, (image != 0).any(0).cpu().numpy())
                 self._count += 2 * lesion_count(found, lesion_fraction)
             self._candidates.append(found)

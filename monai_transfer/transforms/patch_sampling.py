@@ -62,7 +62,7 @@ def lesion_count(candidates: Candidates, fraction: float) -> int:
     count = math.ceil(Fraction(str(fraction)) * candidates.lesion.size)
     if count > candidates.healthy.size:
         rule = f"hold at least {count} voxels without lesion, as many as lesion voxels are drawn"
-        raise InputError("image", "brain", rule, got=candidates.healthy.size)
+        raise InputError("subject", "brain", rule, got=candidates.healthy.size)
     return count
 
 
@@ -208,15 +208,15 @@ def checked(image: Any, label: Any, *, patch_size: int) -> tuple[torch.Tensor, L
     """
     image, label = (convert_to_tensor(each, track_meta=False) for each in (image, label))
     if image.ndim != 4:
-        raise InputError("image", "shape", "be (channel, x, y, z)", got=tuple(image.shape))
+        raise InputError("subject", "image shape", "be (channel, x, y, z)", got=tuple(image.shape))
     if label.shape != (1, *image.shape[1:]):
         rule = f"be {(1, *image.shape[1:])}, one channel on the grid of the image"
-        raise InputError("label", "shape", rule, got=tuple(label.shape))
+        raise InputError("subject", "label shape", rule, got=tuple(label.shape))
     if min(image.shape[1:3]) < patch_size:
         rule = f"be at least {patch_size} voxels along x and y, as a patch is"
-        raise InputError("image", "size", rule, got="×".join(map(str, image.shape[1:])))
+        raise InputError("subject", "image size", rule, got="×".join(map(str, image.shape[1:])))
     classes = label[0].cpu().numpy()
     index = classes.astype(np.int32)
     if (index < 0).any() or (index != classes).any():
-        raise InputError("label", "values", "be class indices, whole and at least 0")
+        raise InputError("subject", "label values", "be class indices, whole and at least 0")
     return image, index

@@ -92,6 +92,16 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
     assert json.loads((tmp_path / "run" / "run.json").read_text())["interruptions"] == 1
 
 
+def test_a_run_whose_dataset_makes_whole_batches_goes_on_within_an_epoch(
+    run: Callable[..., str], whole: Path, tmp_path: Path
+):
+    with pytest.raises(Stopped):
+        run(in_batches=True, at_step=sent(signal.SIGTERM, 5))
+    said = run(in_batches=True, resume=True)
+    assert f"The run goes on in epoch 2 of {EPOCHS}." in said
+    require_same_end(tmp_path / "run", whole)
+
+
 def test_a_stop_in_a_validation_loses_its_epoch_only(
     run: Callable[..., str], whole: Path, tmp_path: Path
 ):

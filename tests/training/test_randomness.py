@@ -9,7 +9,7 @@ from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedTrainer
 from torch import nn
 
-from monai_transfer.training import EpochSampler, SeededCacheDataset
+from monai_transfer.training import EpochBatches, EpochSampler, SeededCacheDataset
 from monai_transfer.training.randomness import Draw, random_states, restore_random_states
 from monai_transfer.transforms import k19, k19_training
 
@@ -102,7 +102,31 @@ def test_the_processes_of_a_run_share_an_epoch(monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(idist, "get_rank", lambda rank=rank: rank)
         shares.append(order(EpochSampler(range(6), seed=1), 1))
+        batches = EpochBatches(range(6), 2, seed=1)
+        batches.set_epoch(1)
+        assert [i for batch in batches for i in batch.items] == shares[-1]
+        assert len(batches) == 2
     assert sorted(shares[0] + shares[1]) == list(range(6))
+
+
+@pytest.mark.parametrize("size", [1, 3, 20, 64])
+def test_batches_are_the_samplers_order_cut_into_pieces(size):
+    sampler = EpochBatches(range(20), size, seed=1)
+    sampler.set_epoch(2)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == -(-20 // size)
+    assert all(batch.epoch == 2 and len(batch.items) == size for batch in batches[:-1])
+    items = np.concatenate([batch.items for batch in batches]).tolist()
+    assert items == order(EpochSampler(range(20), seed=1), 2)
+
+
+def test_batches_that_an_interrupted_epoch_had_done_are_left_out_once():
+    sampler = EpochBatches(range(20), 6, seed=1)
+    whole = [batch.items.tolist() for batch in sampler]
+    sampler.skip(2)
+    assert [batch.items.tolist() for batch in sampler] == whole[2:]
+    assert [batch.items.tolist() for batch in sampler] == whole
+    assert len(sampler) == 4
 
 
 def test_monai_tells_the_sampler_its_trainers_epoch(dataset):

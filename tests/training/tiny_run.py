@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.data import CacheDataset, DataLoader
+from monai.data import CacheDataset, DataLoader, list_data_collate
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import LrScheduleHandler, TensorBoardStatsHandler, ValidationHandler
 from monai.utils import set_determinism
@@ -24,6 +24,7 @@ from monai_transfer.training import (
     BestWeights,
     Checkpoint,
     DecayingWeightCrossEntropy,
+    EpochBatches,
     EpochSampler,
     EventLog,
     History,
@@ -39,6 +40,7 @@ from monai_transfer.training import (
     prepare,
     train,
 )
+from monai_transfer.training.randomness import Draw, Draws
 from monai_transfer.transfer import Source, adapt
 from monai_transfer.transforms import k19, k19_training
 
@@ -54,6 +56,17 @@ class DroppingUNet(PathologyUNet):
         return super().forward(nn.functional.dropout(image, 0.1, self.training))
 
 
+class WholeBatches(SeededCacheDataset):
+    """One that is asked for a batch at a time."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return list_data_collate([super(WholeBatches, self).__getitem__(d) for d in draws(index)])
+
+
+def draws(batch: Draws) -> list[Draw]:
+    return [Draw(batch.epoch, int(item)) for item in batch.items]
+
+
 def tiny_run(
     folder: Path,
     entries: list[dict[str, Any]],
@@ -63,6 +76,7 @@ def tiny_run(
     strategy: str = "decoder",
     learning_rate: float = 0.02,
     batch_size: int = 1,
+    in_batches: bool = False,
     epochs: int = EPOCHS,
     at_step: Callable[[Engine], None] | None = None,
     at_validation: Callable[[Engine], None] | None = None,
@@ -78,6 +92,7 @@ def tiny_run(
         strategy: as the option.
         learning_rate: as the option.
         batch_size: as the option.
+        in_batches: the dataset makes whole batches.
         epochs: as the option.
         at_step: called in each of the trainer's steps.
         at_validation: called in each of the validator's.
@@ -109,16 +124,20 @@ def tiny_run(
         val_handlers=[best, TensorBoardStatsHandler(log, iteration_log=False)],
     )
     history = History(folder / "history.csv", validator)
-    dataset = SeededCacheDataset(entries, chain, seed=3, progress=False)
+    kind = WholeBatches if in_batches else SeededCacheDataset
+    dataset = kind(entries, chain, seed=3, progress=False)
+    if in_batches:
+        sampler = EpochBatches(dataset, batch_size, 3)
+        loading: dict[str, Any] = {"batch_size": None, "collate_fn": lambda batch: batch}
+    else:
+        sampler, loading = EpochSampler(dataset, 3), {"batch_size": batch_size}
     parts = {"optimizer": optimizer, "lr_scheduler": scheduler, "loss": loss}
     parts |= {"best": best, "history": history, "event_log": log}
     checkpoint = Checkpoint(record, adaptation, validator=validator, states=parts)
     trainer = SupervisedTrainer(
         device=torch.device("cpu"),
         max_epochs=epochs,
-        train_data_loader=DataLoader(
-            dataset, batch_size=batch_size, sampler=EpochSampler(dataset, 3), num_workers=workers
-        ),
+        train_data_loader=DataLoader(dataset, sampler=sampler, num_workers=workers, **loading),
         network=network,
         optimizer=optimizer,
         loss_function=loss,
