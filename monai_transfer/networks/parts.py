@@ -16,11 +16,28 @@ class PartedNetwork(Protocol):
             parameter and buffer of the network.
         input_layer: dotted name of the layer that sees the image channels first.
         output_layer: dotted name of the layer that gives the logits.
+
+    It may also declare what :func:`example_shape` gives.
     """
 
     parts: tuple[str, ...]
     input_layer: str
     output_layer: str
+
+
+def example_shape(network: nn.Module) -> tuple[int, ...] | None:
+    """Sizes (channels, ...) of a small image that a network takes, if it declares any.
+
+    Depth is found by running a network once. One that declares `example_shape`, parts or not, is
+    run on such an image; for any other an example is asked for.
+
+    Example:
+        >>> from monai_transfer.networks import PathologyUNet
+        >>> example_shape(PathologyUNet(4, 2)), example_shape(nn.Linear(1, 1))
+        ((4, 16, 16, 16), None)
+    """
+    declared: tuple[int, ...] | None = getattr(network, "example_shape", None)
+    return declared
 
 
 def require_parts(network: nn.Module) -> PartedNetwork:

@@ -169,6 +169,7 @@ class PathologyUNet(nn.Module):
                 raise InputError("PathologyUNet", name, f"be at least {least}", got=value)
         self.input_mean, self.input_sd = input_mean, input_sd
         self.divisor = 2 ** (resolution_steps - 1)
+        self.example_shape = (in_channels, *[2 * self.divisor] * 3)
         widths = [filters * 2**n for n in range(resolution_steps)]
         self.encoder = _Encoder(in_channels, widths)
         self.decoder = _Decoder(widths)

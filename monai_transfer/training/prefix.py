@@ -1,7 +1,7 @@
 """What frozen first layers give, computed once: tuning the last layers costs what they cost."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Any, Protocol
 
@@ -78,16 +78,10 @@ class KeptPrefix(Dataset[dict[str, Any]]):
         return len(self.patches)
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
-        """One patch, or its activations: ``image``, and ``label``."""
-        return self.patches[index] if not self.layers else self._items(_item(index))
-
-    def __getitems__(self, indices: Sequence[Any]) -> dict[str, Any]:
-        """One ready batch."""
+        """A patch or its activations, ``image``, and ``label``; of (epoch, numbers) a batch."""
         if not self.layers:
-            return self.patches.__getitems__(indices)
-        return self._items([_item(index) for index in indices])
-
-    def _items(self, items: Any) -> dict[str, Any]:
+            return self.patches[index]
+        items = index[1] if isinstance(index, tuple) else index  # the same in every epoch
         image = torch.from_numpy(np.array(self._kept[items])).to(self.patches.device)
         return {"image": image, "label": self._labels[items]}
 
@@ -149,7 +143,3 @@ def frozen_layers(network: Any) -> int:
 def _is_frozen(layer: nn.Module) -> bool:
     leaves = (module for module in layer.modules() if not list(module.children()))
     return all(getattr(leaf, "is_frozen", False) for leaf in leaves)
-
-
-def _item(index: Any) -> Any:
-    return index[1] if isinstance(index, tuple) else index

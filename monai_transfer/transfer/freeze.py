@@ -1,7 +1,7 @@
 """What frozen means: no gradient, no optimiser step, eval mode for good, and the proof of it."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -14,7 +14,15 @@ from monai_transfer.errors import InputError
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
-_NORM_LAYERS = (_NormBase, _InstanceNorm, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+NORM_LAYERS = (
+    _NormBase,  # batch norm
+    _InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+)
+"""Classes of norm layers."""
 
 
 @cache
@@ -62,24 +70,52 @@ def freeze(module: _Module) -> _Module:
     return module
 
 
+def plain_class(module: nn.Module) -> type[nn.Module]:
+    """The class that a module had before it was frozen.
+
+    Example:
+        >>> plain_class(freeze(nn.Linear(1, 1))).__name__
+        'Linear'
+    """
+    return type(module).__mro__[1] if getattr(module, "is_frozen", False) else type(module)
+
+
+def own_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers that a module holds itself, not in a submodule."""
+    yield from module.named_parameters(recurse=False)
+    yield from module.named_buffers(recurse=False)
+
+
+def freeze_own(module: nn.Module, names: Collection[str]) -> None:
+    """Freeze some of the tensors that a module holds itself; the module goes on training.
+
+    Args:
+        module: not frozen as a whole.
+        names: of its own parameters and buffers.
+    """
+    if not names:
+        return
+    for name, tensor in own_tensors(module):
+        if name in names and isinstance(tensor, nn.Parameter):
+            tensor.requires_grad_(False)
+    module.frozen_own = frozenset(names) | getattr(module, "frozen_own", frozenset())
+
+
 def freeze_norms(network: nn.Module) -> None:
     """Freeze every norm layer of a network, its affine parameters included."""
     for module in list(network.modules()):
-        if isinstance(module, _NORM_LAYERS):
+        if isinstance(module, NORM_LAYERS):
             freeze(module)
 
 
 def frozen_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Names and values of every parameter and buffer that is frozen, in state-dict order."""
-    frozen = {
-        f"{prefix}.{name}".lstrip(".")
-        for prefix, module in network.named_modules()
-        if getattr(module, "is_frozen", False)
-        for own in (module.named_parameters, module.named_buffers)
-        for name, _ in own(recurse=False)
-    }
-    for name, tensor in network.state_dict().items():
-        if name in frozen:
+    frozen = set()
+    for module in network.modules():
+        whole, some = getattr(module, "is_frozen", False), getattr(module, "frozen_own", ())
+        frozen |= {id(tensor) for name, tensor in own_tensors(module) if whole or name in some}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if id(tensor) in frozen:  # under each name that it has
             yield name, tensor
 
 

@@ -5,7 +5,7 @@ from monai.data import DataLoader
 from torch import nn
 
 from monai_transfer.networks import PatchCNN, PathologyUNet
-from monai_transfer.training import EpochSampler, KeptPrefix, console
+from monai_transfer.training import EpochBatches, KeptPrefix, console
 from monai_transfer.training.prefix import frozen_layers
 from monai_transfer.transfer import freeze
 from monai_transfer.transforms import PatchDataset
@@ -47,8 +47,8 @@ def tuned(subjects: list[dict], frozen: int, *, keep: bool, epochs: int = 3) -> 
     with console.capture():
         data = KeptPrefix(patches(subjects), made, batch_size=BATCH, keep=keep)
     assert data.layers == (frozen if keep else 0)
-    sampler = EpochSampler(data, seed=5)
-    loader = DataLoader(data, batch_size=BATCH, sampler=sampler, collate_fn=data.collate)
+    sampler = EpochBatches(data, batch_size=BATCH, seed=5)
+    loader = DataLoader(data, batch_size=None, sampler=sampler, collate_fn=data.collate)
     optimizer = torch.optim.Adam([p for p in made.parameters() if p.requires_grad], 0.01)
     torch.manual_seed(2)
     for epoch in range(epochs):
@@ -73,8 +73,8 @@ def test_what_is_kept_is_what_the_first_layers_give(subjects: list[dict]):
     made, data = network(5), patches(subjects)
     with console.capture():
         kept = KeptPrefix(data, made, batch_size=BATCH)
-    items = [(4, 7), (9, 0), (0, len(data) - 1)]
-    batch, whole = kept.__getitems__(items), data.__getitems__(items)
+    items = (4, np.array([7, 0, len(data) - 1]))
+    batch, whole = kept[items], data[items]
     first = made.eval().split(5)[0]
     torch.testing.assert_close(batch["image"], first(whole["image"]))
     assert torch.equal(batch["label"], whole["label"])
@@ -104,7 +104,8 @@ def test_where_nothing_can_be_kept_patches_are_passed_on(
     made, data = network(frozen).eval(), patches(subjects, fixed=fixed)
     passed = KeptPrefix(data, made, batch_size=BATCH, **options)
     assert passed.layers == 0
-    ours, theirs = passed.__getitems__([(1, 0), (1, 5)]), data.__getitems__([(1, 0), (1, 5)])
+    items = (1, np.array([0, 5]))
+    ours, theirs = passed[items], data[items]
     assert torch.equal(ours["image"], theirs["image"])
     assert torch.equal(passed[3]["image"], data[3]["image"])
     assert torch.equal(passed.inferer(ours["image"], made), made(ours["image"]))
