@@ -103,7 +103,7 @@ class PatchCNN(nn.Module):
     ) -> None:
         super().__init__()
         self._require_counts(in_channels, out_channels, filters, dense)
-        self.in_channels = in_channels
+        self.in_channels, self.example_shape = in_channels, (in_channels, PATCH, PATCH)
         size = PATCH - 2 * len(filters)
         widths = [filters[-1] * size**2, *dense]
         self.convolutions = nn.Sequential(
