@@ -31,14 +31,17 @@ from monai_transfer.training.segmentation import (
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
+from monai_transfer.training.streaming import SKIPPED_LOGIT, FullyConvolutionalInferer
 
 __all__ = [
+    "SKIPPED_LOGIT",
     "BestWeights",
     "Checkpoint",
     "DecayingWeightCrossEntropy",
     "EngineProgress",
     "EpochSampler",
     "EventLog",
+    "FullyConvolutionalInferer",
     "History",
     "LabelMapd",
     "LesionAUC",
