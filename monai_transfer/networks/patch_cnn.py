@@ -212,6 +212,10 @@ class FullyConvolutionalCNN(nn.Module):
     layer becomes a convolution over the 8 × 8 that the convolutions leave of a patch, the others
     become 1 × 1 convolutions. Dropout, which does nothing outside training, is left out.
 
+    Unless the norms are folded its tensors have the names of the patch network's, and it loads the
+    patch network's state, so that MONAI's ``ckpt_export`` and ``onnx_export`` make it from a
+    training's weights.
+
     Args:
         network: whose weights and norm statistics are copied.
         fold_norms: see :meth:`PatchCNN.to_fully_convolutional`.
@@ -228,18 +232,25 @@ class FullyConvolutionalCNN(nn.Module):
         super().__init__()
         self.in_channels = network.in_channels
         self.pad = nn.ZeroPad2d((_BEFORE, _AFTER, _BEFORE, _AFTER))
-        self.layers = nn.Sequential()
+        self.convolutions, self.dense = nn.Sequential(), nn.Sequential()
         channels = network.in_channels
-        for block in (*network.convolutions, *network.dense, network.head):
-            self.layers.append(_convolutional(block, channels, fold_norms=fold_norms))
-            channels = len(next(block.parameters()))
+        for blocks, copies in (
+            (network.convolutions, self.convolutions),
+            (network.dense, self.dense),
+        ):
+            for block in blocks:
+                copies.append(_convolutional(block, channels, fold_norms=fold_norms))
+                channels = len(next(block.parameters()))
+        self.head = _convolutional(network.head, channels, fold_norms=fold_norms)
+        self.register_load_state_dict_pre_hook(_as_convolutions)  # type: ignore[no-untyped-call]
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits of every voxel; see the class for shapes."""
         if not torch.jit.is_scripting():  # type: ignore[attr-defined]
             self._check(image)
-        logits: Tensor = self.layers(self.pad(image))  # padded: (B, C, X + 31, Y + 31)
+        features = self.convolutions(self.pad(image))  # (B, filters[-1], X + 7, Y + 7)
+        logits: Tensor = self.head(self.dense(features))  # (B, out_channels, X, Y)
         return logits
 
     @torch.jit.unused
@@ -254,18 +265,28 @@ class FullyConvolutionalCNN(nn.Module):
 def _convolutional(block: nn.Module, channels: int, *, fold_norms: bool) -> nn.Sequential:
     """A copy of a patch network's block that works on whole slices; no random number is drawn."""
     children = dict(block.named_children())
-    state = {k: v.clone() for k, v in next(iter(children.values())).state_dict().items()}
+    name = next(iter(children))  # conv, linear or output
+    state = {k: v.clone() for k, v in children[name].state_dict().items()}
     filters, size = len(state["weight"]), math.isqrt(state["weight"][0].numel() // channels)
     conv = nn.Conv2d(channels, filters, size, bias="bias" in state, device="meta").eval()
     state["weight"] = state["weight"].reshape(conv.weight.shape)
     conv.load_state_dict(state, assign=True)
-    if "norm" not in children:
-        return nn.Sequential(OrderedDict([("conv", conv)]))
-    norm = nn.BatchNorm2d(filters).to(conv.weight).eval()
-    norm.load_state_dict(children["norm"].state_dict())
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv"] = fuse_conv_bn_eval(conv, norm) if fold_norms else conv
-    if not fold_norms:
-        layers["norm"] = norm
-    layers["activation"] = nn.ReLU(inplace=True)
+    layers: OrderedDict[str, nn.Module] = OrderedDict([(name, conv)])
+    if "norm" in children:
+        norm = nn.BatchNorm2d(filters).to(conv.weight).eval()
+        norm.load_state_dict(children["norm"].state_dict())
+        if fold_norms:
+            layers[name] = fuse_conv_bn_eval(conv, norm)
+        else:
+            layers["norm"] = norm
+        layers["activation"] = nn.ReLU(inplace=True)
     return nn.Sequential(layers)
+
+
+def _as_convolutions(
+    network: nn.Module, state: dict[str, Tensor], prefix: str, *_unused: object
+) -> None:
+    """Before a state is loaded: the dense weights in it take the shape of convolutions."""
+    for name, own in network.state_dict(prefix=prefix).items():
+        if name in state and state[name].ndim == 2 and state[name].numel() == own.numel():
+            state[name] = state[name].reshape(own.shape)

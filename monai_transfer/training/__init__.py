@@ -33,8 +33,10 @@ from monai_transfer.training.segmentation import (
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
+from monai_transfer.training.streaming import SKIPPED_LOGIT, FullyConvolutionalInferer
 
 __all__ = [
+    "SKIPPED_LOGIT",
     "BestWeights",
     "Checkpoint",
     "DecayingWeightCrossEntropy",
@@ -43,6 +45,7 @@ __all__ = [
     "EpochBatches",
     "EpochSampler",
     "EventLog",
+    "FullyConvolutionalInferer",
     "History",
     "KeptPrefix",
     "LabelMapd",

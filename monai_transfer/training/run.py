@@ -24,10 +24,17 @@ from monai_transfer.transfer import Adaptation
 _SHOWN = 12
 """Files of a run's folder that its last line names."""
 
+_CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Memory layout of a weight by its number of axes."""
+
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:
-    """Move a network to a device, its weights in channels-last memory."""
-    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    """Move a network to a device, its weights in channels-last memory: of slices or of volumes."""
+    network.to(device)
+    for weight in network.parameters():
+        if weight.ndim in _CHANNELS_LAST:
+            weight.data = weight.data.contiguous(memory_format=_CHANNELS_LAST[weight.ndim])
+    return network
 
 
 def rank_device() -> torch.device:

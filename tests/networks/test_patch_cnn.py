@@ -1,6 +1,9 @@
+import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -210,25 +213,97 @@ def test_impossible_counts_are_refused(options: dict[str, object], message: str)
         PatchCNN(**{"in_channels": 2} | options)
 
 
-def test_torchscript_and_a_trace_give_the_same_logits():
-    # in a process of its own: the type checker's import hook wraps what TorchScript compiles
-    program = """
+@pytest.mark.parametrize("prefix", ["", "inner."])
+@torch.no_grad()
+def test_the_whole_slice_form_loads_a_state_of_the_patch_network(prefix: str):
+    network, image = trained(), torch.rand(1, 2, 4, 4)
+    fresh = PatchCNN(2).to_fully_convolutional()
+    assert list(fresh.state_dict()) == list(network.state_dict())
+    state = {prefix + name: value for name, value in network.state_dict().items()}
+    (nn.ModuleDict({"inner": fresh}) if prefix else fresh).load_state_dict(state)
+    assert torch.equal(fresh(image), network.to_fully_convolutional()(image))
+    assert state[prefix + "dense.0.linear.weight"].ndim == 2
+    fresh.load_state_dict(fresh.state_dict())  # its own fits as well
+    other = PatchCNN(2, dense=(16, 128)).state_dict()
+    with pytest.raises(RuntimeError, match=r"size mismatch for dense\.0\.linear\.weight"):
+        fresh.load_state_dict(other)
+    with pytest.raises(RuntimeError, match=r"Missing key.*convolutions\.0\.conv\.bias"):
+        network.to_fully_convolutional(fold_norms=True).load_state_dict(network.state_dict())
+
+
+FORMS = """
 import torch
-from monai.networks.utils import convert_to_torchscript
 from monai_transfer.networks import PatchCNN
 torch.manual_seed(0)
 network = PatchCNN(2).eval()
 patches, image = torch.rand(3, 2, 32, 32), torch.rand(2, 2, 21, 18)
-forms = [(network, patches, torch.rand(5, 2, 32, 32)), (network, patches, patches)]
+forms = [(network, patches, torch.rand(5, 2, 32, 32))]
 for fold_norms in (False, True):
     fcn = network.to_fully_convolutional(fold_norms=fold_norms)
     forms.append((fcn, image, torch.rand(1, 2, 9, 40)))
+"""
+"""Each form, an example to export it with, and another input for what was exported."""
+
+
+def run(program: str, *options: str) -> None:
+    """In a process of its own: the type checker's import hook wraps what is compiled."""
+    command = [sys.executable, *options, "-c", FORMS + program + "\nprint('equal')"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith("equal\n"), done.stdout + done.stderr
+
+
+def test_torchscript_and_a_trace_give_the_same_logits():
+    program = """
+from monai.networks.utils import convert_to_torchscript
 for form, example, other in forms:
     for use_trace in (False, True):
         exported = convert_to_torchscript(form, inputs=[example], use_trace=use_trace, verify=True)
         torch.testing.assert_close(exported(other), form(other))
-print("equal")
 """
-    command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout == "equal\n", done.stderr
+    run(program, "-W", "error", "-W", "ignore::DeprecationWarning")
+
+
+def test_onnx_gives_the_same_logits_for_other_sizes():
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        if find_spec(package) is None:
+            pytest.skip(f"MONAI's export to ONNX needs {package}")
+    program = """
+import onnxruntime
+from monai.networks.utils import convert_to_onnx
+for form, example, other in forms:
+    axes = [0] if example.shape[2:] == (32, 32) else [0, 2, 3]
+    exported = convert_to_onnx(
+        form,
+        [example],
+        input_names=["image"],
+        output_names=["pred"],
+        dynamic_axes={"image": axes, "pred": axes},
+    )
+    session = onnxruntime.InferenceSession(exported.SerializeToString())
+    for image in (example, other):
+        pred = torch.from_numpy(session.run(["pred"], {"image": image.numpy()})[0])
+        torch.testing.assert_close(pred, form(image).detach(), rtol=1e-4, atol=1e-5)
+"""
+    run(program, "-W", "ignore")
+
+
+def test_monai_exports_the_whole_slice_form_from_the_weights_of_a_run(tmp_path: Path):
+    network = trained()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    config = {
+        "patches": {"_target_": "monai_transfer.networks.PatchCNN", "in_channels": 2},
+        "network_def": "$@patches.to_fully_convolutional()",
+    }
+    (tmp_path / "inference.json").write_text(json.dumps(config), "utf-8")
+    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "ckpt_export", "network_def"]
+    for name, file in (
+        ("filepath", "model.ts"),
+        ("ckpt_file", "model.pt"),
+        ("config_file", "inference.json"),
+    ):
+        command += [f"--{name}", str(tmp_path / file)]
+    subprocess.run([*command, "--input_shape", "[1,2,9,9]"], check=True, capture_output=True)
+    image = torch.rand(2, 2, 7, 11)
+    with torch.no_grad():
+        logits = torch.jit.load(tmp_path / "model.ts")(image)
+        torch.testing.assert_close(logits, network.to_fully_convolutional()(image))

@@ -76,6 +76,14 @@ def test_on_device_lays_weights_out_channels_last_and_changes_no_value():
             assert value.is_contiguous(memory_format=torch.channels_last_3d)
 
 
+def test_on_device_serves_networks_of_slices_of_volumes_and_of_both():
+    both = torch.nn.ModuleList([torch.nn.Conv2d(2, 3, 3), torch.nn.Conv3d(2, 3, 3)])
+    network = on_device(both, torch.device("cpu"))
+    assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert network[1].weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert not network[0].weight.is_contiguous()
+
+
 def test_on_device_keeps_the_proof_of_freezing(adaptation):
     on_device(adaptation.network, torch.device("cpu"))
     adaptation.verify()

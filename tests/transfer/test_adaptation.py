@@ -1,18 +1,29 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
 from torch import nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.networks import PathologyUNet
+from monai_transfer.networks import PatchCNN, PathologyUNet
 from monai_transfer.transfer import STRATEGIES, Source, adapt
 
 MODALITIES = ["t1", "flair"]
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
-    "PathologyUNet": lambda: PathologyUNet(2, 2, filters=2, resolution_steps=3)
+    "PathologyUNet": lambda: PathologyUNet(2, 2, filters=2, resolution_steps=3),
+    "PatchCNN": lambda: PatchCNN(2, filters=(4, 6, 5), dense=(8, 6)),
 }
+IMAGES = {"PathologyUNet": (2, 2, 8, 8, 8), "PatchCNN": (8, 2, 32, 32)}
+WITHOUT_ENCODER = {
+    "convolutions kept": {"copy": ["*"], "reset": ["head"], "freeze": ["convolutions"]},
+    "only the head": {"copy": ["*"], "reset": ["head"], "freeze": ["convolutions", "dense"]},
+}
+CASES: list[tuple[str, str | Mapping[str, object]]] = [
+    *(("PathologyUNet", name) for name in STRATEGIES),
+    *(("PatchCNN", name) for name in STRATEGIES if name not in ("decoder", "head")),
+    *(("PatchCNN", strategy) for strategy in WITHOUT_ENCODER.values()),
+]
 
 
 def trained_source(network: nn.Module) -> Source:
@@ -32,32 +43,31 @@ def train(network: nn.Module, groups: list[dict], steps: int = 3) -> None:
     network.train()
     for step in range(steps):
         generator = torch.Generator().manual_seed(step)
-        image = 1 + torch.randn(2, 2, 8, 8, 8, generator=generator)
+        image = 1 + torch.randn(IMAGES[type(network).__name__], generator=generator)
         optimiser.zero_grad()
         network(image).square().mean().backward()
         optimiser.step()
 
 
-@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize(("name", "strategy"), CASES)
 def test_every_network_and_strategy_keeps_the_transfer_contract(
-    name: str, build: Callable[[], nn.Module]
+    name: str, strategy: str | Mapping[str, object]
 ):
     torch.manual_seed(0)
-    network = build()
+    network = NETWORKS[name]()
     fresh = {k: v.clone() for k, v in network.state_dict().items()}
     source = trained_source(network)
-    adaptation = adapt(network, source, strategy=name, modalities=MODALITIES)
+    adaptation = adapt(network, source, strategy=strategy, modalities=MODALITIES)
     start = {k: v.clone() for k, v in network.state_dict().items()}
-    strategy = adaptation.strategy
+    resolved = adaptation.strategy
     for tensor, value in start.items():  # the start is what the strategy promises
         part = tensor.split(".")[0]
-        assert torch.equal(value, (source.state if part in strategy.copy else fresh)[tensor]), (
+        assert torch.equal(value, (source.state if part in resolved.copy else fresh)[tensor]), (
             tensor
         )
     totals = adaptation.report.totals()
     assert sum(totals[a]["tensors"] for a in ("loaded", "adapted", "reset")) == len(start)
-    if name == "direct":
+    if strategy == "direct":
         assert totals["frozen"]["tensors"] == len(start)
         with pytest.raises(InputError, match="at least one parameter to train"):
             adaptation.parameter_groups(0.01)
@@ -65,8 +75,15 @@ def test_every_network_and_strategy_keeps_the_transfer_contract(
     train(network, adaptation.parameter_groups(0.01))
     adaptation.verify()
     for tensor, value in network.state_dict().items():  # frozen stayed, all else moved
-        is_frozen = tensor.split(".")[0] in strategy.freeze
+        is_frozen = tensor.split(".")[0] in resolved.freeze
         assert torch.equal(value, start[tensor]) == is_frozen, tensor
+
+
+@pytest.mark.parametrize("name", ["decoder", "head"])
+def test_a_strategy_of_parts_that_a_network_lacks_is_refused(name: str):
+    network = NETWORKS["PatchCNN"]()
+    with pytest.raises(InputError, match="must be one of convolutions, dense, head, got encoder"):
+        adapt(network, trained_source(network), strategy=name, modalities=MODALITIES)
 
 
 def test_the_proof_notices_a_weight_that_moved():
