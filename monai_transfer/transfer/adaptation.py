@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.networks.parts import part_of, require_parts
+from monai_transfer.networks.parts import PartedNetwork, part_of
+from monai_transfer.transfer.adabn import freeze_all_but_statistics, statistics
 from monai_transfer.transfer.channels import match_channels
 from monai_transfer.transfer.freeze import (
     digest,
@@ -18,9 +19,19 @@ from monai_transfer.transfer.freeze import (
     parameter_groups,
     verify_frozen,
 )
+from monai_transfer.transfer.layers import (
+    Example,
+    Layer,
+    freeze_layers,
+    layer_rates,
+    trace_layers,
+)
 from monai_transfer.transfer.report import Action, TensorRecord, TransferReport
 from monai_transfer.transfer.sources import Source, read_source
-from monai_transfer.transfer.strategies import Strategy, read_strategy
+from monai_transfer.transfer.strategies import ALL, Strategy, read_strategy
+
+WHOLE = "network"
+"""The one part of a network that declares none."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +43,20 @@ class Adaptation:
         strategy: the resolved strategy.
         report: what became of every tensor.
         frozen: digest of the frozen tensors, taken when they were frozen.
+        layers: the network's, if the strategy refers to its depth.
     """
 
     network: nn.Module
     strategy: Strategy
     report: TransferReport
     frozen: Mapping[str, str] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Optimiser groups of what is trained, at the strategy's rates."""
-        return parameter_groups(self.network, learning_rate, rates=self.strategy.rates)
+        strategy = self.strategy
+        decay = layer_rates(self.layers, strategy.rate_decay) if strategy.rate_decay != 1 else None
+        return parameter_groups(self.network, learning_rate, rates=strategy.rates, depth=decay)
 
     def verify(self) -> None:
         """Raise an InputError unless what was frozen is still bit-identical."""
@@ -56,27 +71,34 @@ def adapt(
     modalities: Sequence[str],
     search: Sequence[Path] = (),
     new_channel: str = "nearest",
+    example: Example = None,
 ) -> Adaptation:
     """Apply a strategy to a freshly initialised network.
 
     Args:
-        network: declares its parts (:class:`~monai_transfer.networks.PartedNetwork`); changed in
-            place. Its present values are what ``reset`` parts keep.
+        network: any; changed in place. Its present values are what ``reset`` parts keep. For a
+            strategy that names parts it declares them
+            (:class:`~monai_transfer.networks.PartedNetwork`).
         source: see :func:`~monai_transfer.transfer.sources.read_source`; not read when the
             strategy copies nothing.
         strategy: see :func:`~monai_transfer.transfer.strategies.read_strategy`.
         modalities: modality of each input channel of `network`.
         search: folders that hold bundles.
         new_channel: what a modality that the source never saw starts from.
+        example: for a strategy by depth, what the network is run on once to find its layers; see
+            :func:`~monai_transfer.transfer.trace_layers`.
 
     Returns:
         The network, its strategy, the report and the digest of what is frozen.
 
     Raises:
-        InputError: no source where one is needed, or a tensor that the strategy promises to copy
-            is not in the source or has another shape.
+        InputError: no source where one is needed, a tensor that the strategy promises to copy
+            is not in the source or has another shape, a part that the network does not declare, or
+            a depth that it does not have.
     """
-    chosen = read_strategy(strategy).resolve(require_parts(network).parts)
+    asked = read_strategy(strategy)
+    layers = trace_layers(network, example) if asked.needs_layers else ()
+    chosen = asked.resolve(_parts(network, asked), layers=len(layers))
     given: Source | None = None
     if chosen.copy:
         if source is None:
@@ -85,9 +107,17 @@ def adapt(
         given = source if isinstance(source, Source) else read_source(source, search=search)
     state, records = _merge(network, given, chosen, list(modalities), new_channel)
     network.load_state_dict(state)
-    _freeze(network, chosen)
+    _freeze(network, chosen, layers)
     frozen = digest(frozen_tensors(network))
     tensors = tuple(replace(r, frozen=r.part != "source" and r.name in frozen) for r in records)
+    if chosen.norm == "re-estimate":
+        moving = statistics(network)
+        tensors = tuple(
+            replace(r, action="re-estimated", reason="statistics, on target scans")
+            if r.name in moving
+            else r
+            for r in tensors
+        )
     report = TransferReport(
         given.name if given else None,
         given.sha256 if given else None,
@@ -95,7 +125,20 @@ def adapt(
         tensors,
         given.notes if given else (),
     )
-    return Adaptation(network, chosen, report, frozen)
+    return Adaptation(network, chosen, report, frozen, layers)
+
+
+def _parts(network: nn.Module, strategy: Strategy) -> tuple[str, ...]:
+    """Names of a network's parts; of one that declares none, :data:`WHOLE`."""
+    if isinstance(network, PartedNetwork):
+        return network.parts
+    named = {*strategy.copy, *strategy.reset, *strategy.freeze, *strategy.rates} - {ALL, WHOLE}
+    if named:
+        rule = f"name no parts, for {type(network).__name__} declares none"
+        todo = "Use one by depth: freeze:<i> or last:<k>."
+        what, got = f"strategy {strategy.name}", ", ".join(sorted(named))
+        raise InputError("options", what, rule, got=got, todo=todo)
+    return (WHOLE,)
 
 
 def _merge(
@@ -107,11 +150,17 @@ def _merge(
 ) -> tuple[dict[str, Tensor], list[TensorRecord]]:
     """The state the network starts from, and a record of each tensor."""
     fresh = network.state_dict()
-    input_weight = f"{require_parts(network).input_layer}.weight"
+    parted = isinstance(network, PartedNetwork)
+    input_weight = f"{network.input_layer}.weight" if isinstance(network, PartedNetwork) else None
+    if source and source.modalities and not parted and list(source.modalities) != modalities:
+        rule = f"be the source's, {', '.join(source.modalities)}: it declares no `input_layer`"
+        where = type(network).__name__
+        raise InputError(where, "modalities", rule, got=", ".join(modalities))
     given = dict(source.state) if source else {}
     merged, records, missing = {}, [], []
     for name, value in fresh.items():
-        part, theirs, reason = part_of(network, name), given.pop(name, None), ""
+        part = part_of(network, name) if parted else WHOLE
+        theirs, reason = given.pop(name, None), ""
         action: Action = "loaded"
         if part in strategy.reset:
             kept = value
@@ -152,8 +201,13 @@ def _too_little(source: Source, strategy: Strategy, missing: list[str], total: i
     )
 
 
-def _freeze(network: nn.Module, strategy: Strategy) -> None:
+def _freeze(network: nn.Module, strategy: Strategy, layers: Sequence[Layer]) -> None:
+    if strategy.norm == "re-estimate":
+        freeze_all_but_statistics(network)
+        return
     for part in strategy.freeze:
-        freeze(network.get_submodule(part))
+        freeze(network if part == WHOLE else network.get_submodule(part))
+    if strategy.freeze_first:
+        freeze_layers(network, layers, strategy.freeze_first)
     if strategy.norm == "frozen":
         freeze_norms(network)

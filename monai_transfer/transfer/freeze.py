@@ -98,7 +98,8 @@ def freeze_own(module: nn.Module, names: Collection[str]) -> None:
     for name, tensor in own_tensors(module):
         if name in names and isinstance(tensor, nn.Parameter):
             tensor.requires_grad_(False)
-    module.frozen_own = frozenset(names) | getattr(module, "frozen_own", frozenset())
+    held: frozenset[str] = getattr(module, "frozen_own", frozenset())
+    vars(module)["frozen_own"] = held.union(names)  # a plain attribute: copied with the module
 
 
 def freeze_norms(network: nn.Module) -> None:
@@ -161,9 +162,13 @@ def verify_frozen(network: nn.Module, before: Mapping[str, str]) -> None:
 
 
 def parameter_groups(
-    network: nn.Module, learning_rate: float, *, rates: Mapping[str, float] | None = None
+    network: nn.Module,
+    learning_rate: float,
+    *,
+    rates: Mapping[str, float] | None = None,
+    depth: Mapping[str, tuple[str, float]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Optimiser groups of the parameters that are trained, one per part.
+    """Optimiser groups of the parameters that are trained, one per part or one per layer.
 
     Frozen parameters are left out, so that neither weight decay nor momentum reaches them.
 
@@ -171,6 +176,8 @@ def parameter_groups(
         network: network whose direct children are its parts.
         learning_rate: rate of a part without an entry in `rates`.
         rates: multipliers by part name; ``None`` means 1 everywhere.
+        depth: name and multiplier of each tensor's layer, as from
+            :func:`~monai_transfer.transfer.layers.layer_rates`; ``None`` groups by part.
 
     Raises:
         InputError: nothing is left to train.
@@ -180,13 +187,14 @@ def parameter_groups(
         >>> [(g["name"], g["lr"]) for g in parameter_groups(net, 0.1)]
         [('1', 0.1)]
     """
-    groups = []
-    for part, module in network.named_children():
-        trained = [p for p in module.parameters() if p.requires_grad]
-        if trained:
-            rate = learning_rate * (rates or {}).get(part, 1.0)
-            groups.append({"params": trained, "lr": rate, "name": part})
+    groups: dict[tuple[str, float], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            part = name.split(".", 1)[0]
+            group, multiplier = (part, 1.0) if depth is None else depth[name]
+            rate = learning_rate * (rates or {}).get(part, 1.0) * multiplier
+            groups.setdefault((group, rate), []).append(parameter)
     if not groups:
         rule = "leave at least one parameter to train"
         raise InputError(type(network).__name__, "strategy", rule, todo="Evaluate it instead.")
-    return groups
+    return [{"params": held, "lr": rate, "name": name} for (name, rate), held in groups.items()]

@@ -147,6 +147,28 @@ def _unused(trace: Trace) -> dict[str, int]:
     return unused
 
 
+def layer_rates(layers: Sequence[Layer], decay: float) -> dict[str, tuple[str, float]]:
+    """Learning-rate multipliers that fall with the distance from the last layer.
+
+    Args:
+        layers: all of a network's.
+        decay: the last layer's multiplier is 1, and each other's is this times the next one's.
+
+    Returns:
+        Tensor → name of its layer, and multiplier.
+
+    Example:
+        >>> two = trace_layers(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1)), [1])
+        >>> layer_rates(two, 0.5)["0.weight"], layer_rates(two, 0.5)["1.weight"]
+        (('0', 0.5), ('1', 1.0))
+    """
+    return {
+        tensor: (layer.name, decay ** (len(layers) - layer.index))
+        for layer in layers
+        for tensor in layer.tensors
+    }
+
+
 def freeze_layers(network: nn.Module, layers: Sequence[Layer], count: int) -> None:
     """Freeze the shallowest layers in place: tensors, norm statistics and dropout.
 

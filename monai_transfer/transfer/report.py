@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-Action = Literal["loaded", "adapted", "reset", "skipped"]
+Action = Literal["loaded", "adapted", "reset", "re-estimated", "skipped"]
 
-ACTIONS: tuple[Action, ...] = ("loaded", "adapted", "reset", "skipped")
+ACTIONS: tuple[Action, ...] = ("loaded", "adapted", "reset", "re-estimated", "skipped")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class TensorRecord:
     Args:
         name: state-dict key.
         part: part of the network; ``"source"`` for a tensor the network lacks.
-        action: loaded as it is; adapted; reset (fresh initialisation); skipped (source only).
+        action: loaded as it is; adapted; reset (fresh initialisation); re-estimated (statistics
+            of batch norm, on target scans); skipped (source only).
         reason: how it was adapted, or why it was reset or skipped.
         shape: sizes of the tensor.
         frozen: whether training must leave it bit-identical.
@@ -96,11 +97,12 @@ class TransferReport:
             )
         for (part, action, reason, frozen), count in self._groups():
             what = f"{action}: {reason}" if reason else action
-            trained = "—" if action == "skipped" else ("frozen" if frozen else "trained")
+            untrained = action in ("skipped", "re-estimated")
+            trained = "—" if untrained else ("frozen" if frozen else "trained")
             table.add_row(part, str(count["tensors"]), f"{count['values']:,}", what, trained)
         totals = self.totals()
         kept = totals["loaded"]["values"] + totals["adapted"]["values"]
-        everything = kept + totals["reset"]["values"]
+        everything = kept + totals["reset"]["values"] + totals["re-estimated"]["values"]
         share = f"{100 * kept / everything:.1f} % of all values from the source"
         table.add_section()
         table.add_row(

@@ -66,9 +66,13 @@ def test_every_network_and_strategy_keeps_the_transfer_contract(
             tensor
         )
     totals = adaptation.report.totals()
-    assert sum(totals[a]["tensors"] for a in ("loaded", "adapted", "reset")) == len(start)
-    if strategy == "direct":
-        assert totals["frozen"]["tensors"] == len(start)
+    assert sum(totals[a]["tensors"] for a in ("loaded", "adapted", "reset", "re-estimated")) == len(
+        start
+    )
+    if set(resolved.freeze) == set(network.parts):
+        moving = totals["re-estimated"]["tensors"]
+        assert totals["frozen"]["tensors"] + moving == len(start)
+        assert bool(moving) == (strategy == "adabn")
         with pytest.raises(InputError, match="at least one parameter to train"):
             adaptation.parameter_groups(0.01)
         return

@@ -15,6 +15,7 @@ PARTS = ("encoder", "decoder", "head")
         ("decoder", ("encoder", "decoder"), ("head",), ("encoder",)),
         ("head", ("encoder", "decoder"), ("head",), ("encoder", "decoder")),
         ("continue", PARTS, (), ()),
+        ("adabn", PARTS, (), PARTS),
     ],
 )
 def test_named_strategies_mean_what_the_papers_say(
@@ -25,7 +26,7 @@ def test_named_strategies_mean_what_the_papers_say(
 
 
 def test_every_named_strategy_is_tested_above():
-    assert len(STRATEGIES) == 6
+    assert len(STRATEGIES) == 7
 
 
 def test_a_strategy_written_in_a_config_is_read():
@@ -38,16 +39,45 @@ def test_a_strategy_written_in_a_config_is_read():
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("al", "strategy must be one of all, .* Did you mean all"),
+        ("al", "strategy must be one of adabn, all, .* Did you mean all"),
         ({"freze": ["head"]}, "Did you mean freeze"),
         ({"copy": ["encodr"]}, "Did you mean encoder"),
         ({"copy": ["encoder"]}, "part decoder must be either copied or reset"),
         ({"copy": ["*", "head"], "reset": ["head"]}, "part head must be either .* got both"),
         ({"copy": ["*"], "rates": {"head": -1}}, "rate of head must be at least 0"),
         ({"copy": ["*"], "freeze": ["head"], "rates": {"head": 1}}, "part that is trained"),
-        ({"copy": ["*"], "norm": "eval"}, "norm must be one of frozen, train"),
+        ({"copy": ["*"], "norm": "eval"}, "norm must be one of frozen, re-estimate, train"),
+        ({"copy": ["*"], "norm": "re-estimate"}, "freezes every part, got freeze \\[\\]"),
+        ({"copy": ["*"], "rate_decay": 0}, "rate_decay must be above 0 and at most 1, got 0"),
+        ({"copy": ["*"], "rate_decay": 1.1}, "rate_decay must be above 0 and at most 1"),
+        ({"copy": ["*"], "freeze_first": 1, "train_last": 1}, "one of freeze_first and train_last"),
+        ("freeze:6", "freeze:6: freeze_first must be 0 to 5, the number .* layers, got 6"),
+        ("last:6", "last:6: train_last must be 0 to 5, the number .* layers, got 6"),
+        ("last:-1", "strategy must be one of .*last:<k>"),
     ],
 )
 def test_impossible_strategies_are_refused(strategy: object, message: str):
     with pytest.raises(InputError, match=message):
-        read_strategy(strategy).resolve(PARTS)
+        read_strategy(strategy).resolve(PARTS, layers=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "frozen"), [("freeze:0", 0), ("freeze:5", 5), ("last:0", 5), ("last:2", 3)]
+)
+def test_a_depth_copies_everything_and_says_how_many_layers_are_frozen(name: str, frozen: int):
+    strategy = read_strategy(name).resolve(PARTS, layers=5)
+    assert (strategy.copy, strategy.reset, strategy.freeze) == (PARTS, (), ())
+    assert (strategy.name, strategy.freeze_first, strategy.train_last) == (name, frozen, None)
+    assert strategy.needs_layers
+    assert read_strategy(strategy.as_dict()).resolve(PARTS, layers=5) == strategy
+
+
+def test_depth_and_decay_are_fields_of_a_config_beside_the_parts():
+    fields = {"copy": ["*"], "reset": ["head"], "train_last": 2, "rate_decay": 0.9}
+    strategy = read_strategy(fields).resolve(PARTS, layers=5)
+    assert (strategy.reset, strategy.freeze_first, strategy.rate_decay) == (("head",), 3, 0.9)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_strategies_of_parts_need_no_layers(name: str):
+    assert not STRATEGIES[name].needs_layers
