@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from monai_transfer.errors import InputError
-from monai_transfer.metrics.masks import DEFAULT_METRICS
+from monai_transfer.metrics.masks import DEFAULT_METRICS, METRICS
 from monai_transfer.metrics.table import (
     best_median_worst,
     format_summary,
@@ -159,6 +159,43 @@ def test_the_printed_table_shows_means_spread_and_undefined_counts(frame):
     assert max(map(len, text.splitlines())) <= 80
     for heading in ("Dice", "IoU", "HD95 mm", "Sensitivity", "Precision"):
         assert heading in text
+
+
+LESION_WISE = [m for m in METRICS if m.startswith("lesion_")]
+WMH_CHALLENGE = ["dice", "hd95_mm", "absolute_volume_difference_fraction", *LESION_WISE]
+
+
+def three_subjects(metrics):
+    values = {"a": 0.25, "b": 0.75, "c": math.nan}
+    return metrics_frame({s: {("lesion", m): v for m in metrics} for s, v in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "columns", "others"),
+    [
+        (DEFAULT_METRICS, ["Dice", "IoU", "HD95 mm", "Sensitivity", "Precision"], ""),
+        (METRICS, ["Dice", "HD95 mm", "AVD", *["Lesion"] * 3], "iou, sensitivity, precision"),
+        (WMH_CHALLENGE, ["Dice", "HD95 mm", "AVD", *["Lesion"] * 3], ""),
+        (LESION_WISE, ["Lesion"] * 3, ""),
+        (["dice", "iou", *LESION_WISE], ["Dice", "IoU", *["Lesion"] * 3], ""),
+        (
+            [m for m in METRICS if m not in ("hd95_mm", "lesion_recall")],
+            ["Dice", "Sensitivity", "Precision", "AVD", "Lesion", "Lesion"],
+            "iou",
+        ),
+    ],
+)
+def test_the_printed_table_has_the_metrics_that_fit_and_names_the_others(metrics, columns, others):
+    table = format_summary(three_subjects(metrics))
+    assert [str(column.header).split("\n")[0] for column in table.columns] == ["Region", *columns]
+    text = printed(table)
+    assert max(map(len, text.splitlines())) <= 80
+    said = " ".join(text.split())
+    assert (f"Also scored: {others}" in said) if others else ("Also scored" not in said)
+
+
+def test_mean_and_spread_of_dice_stay_on_one_line_beside_the_lesion_scores():
+    assert "0.500 ± 0.354" in printed(format_summary(three_subjects(WMH_CHALLENGE)))
 
 
 def test_the_printed_table_says_when_nothing_is_defined_and_leaves_out_the_sd_of_one():

@@ -184,6 +184,37 @@ def test_an_unknown_picture_modality_is_refused_before_the_evaluation(entries, t
         scores_of(entries, tmp_path, picture_modality="t2")
 
 
+def test_lesion_scores_are_written_and_printed_when_asked_for(
+    entries, subjects, seer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(ScoreSubjects, "_draw", lambda self: None)
+    wanted = ["dice", "absolute_volume_difference_fraction", "lesion_precision", "lesion_f1"]
+    with console.capture() as printed:
+        evaluate(entries, seer, scores_of(entries, tmp_path, metrics=wanted))
+    table = read_csv(tmp_path / "metrics.csv")
+    assert table.columns.tolist() == ["subject", "group", "region", *wanted]
+    for subject, rows in zip(subjects, np.array_split(table[wanted].to_numpy(), 3), strict=True):
+        expected = score_regions(
+            subject.shown, subject.truth, REGIONS, spacing_mm=(1, 1, 1), metrics=wanted
+        )
+        np.testing.assert_allclose(rows.ravel(), list(expected.values()), rtol=1e-6)
+    assert table["lesion_f1"].notna().any()
+    assert "precision" in printed.get()
+    assert "Sensitivity" not in printed.get()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["dice", "lesion_f2"], "ScoreSubjects: metric must be .*got lesion_f2.*lesion_f1"),
+        (["lesion_f1"], "ScoreSubjects: metrics must include dice, got lesion_f1"),
+    ],
+)
+def test_impossible_metrics_are_refused_before_the_evaluation(metrics, message, entries, tmp_path):
+    with pytest.raises(InputError, match=message):
+        scores_of(entries, tmp_path, metrics=metrics)
+
+
 def test_only_the_first_of_several_processes_scores(entries, seer, tmp_path, monkeypatch):
     monkeypatch.setattr(idist, "get_rank", lambda: 1)
     evaluate(entries[:1], seer, scores_of(entries[:1], tmp_path))
