@@ -29,11 +29,12 @@ _HEADINGS: Final = {
     "lesion_recall": "Lesion\nrecall",
     "lesion_precision": "Lesion\nprecision",
     "lesion_f1": "Lesion\nF1",
+    "auc": "AUC",
 }
 _FIRST: Final = (
     *("dice", "hd95_mm", "absolute_volume_difference_fraction"),
     *("lesion_recall", "lesion_precision", "lesion_f1"),
-    *("sensitivity", "precision", "iou"),
+    *("sensitivity", "precision", "iou", "auc"),
 )
 _FIT: Final = 6
 """Metrics that are printed at most: those that come first in ``_FIRST``, which are the WMH

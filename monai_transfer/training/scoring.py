@@ -23,6 +23,7 @@ from monai_transfer.metrics import (
     metrics_frame,
     named_metrics,
     score_regions,
+    voxel_auc,
     write_csv,
 )
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
@@ -33,7 +34,9 @@ class ScoreSubjects:
     """Score every subject of an evaluator; write ``metrics.csv`` and overlays; print the means.
 
     The outputs must hold ``pred`` as a label map on the original grid (see
-    :func:`~monai_transfer.training.segmentation.to_original_grid`), the data ``subject``.
+    :func:`~monai_transfer.training.segmentation.to_original_grid`), the data ``subject``. Where
+    they hold ``probabilities`` too, each region's area under the ROC curve over the brain's voxels
+    (any image not 0) is added as ``auc``.
 
     Args:
         entries: of the datalist, with absolute paths; truth and pictures are read from them.
@@ -102,8 +105,24 @@ class ScoreSubjects:
                 metrics=self.metrics,
                 subject=subject,
             )
+            if "probabilities" in output:
+                self._scores[subject] |= self._areas(output["probabilities"], truth, subject)
             # kept for the pictures: a hundredth of the 9 MB that a BraTS subject takes
             self._predictions[subject] = zlib.compress(predicted.astype(np.uint8).tobytes(), 1)
+
+    def _areas(
+        self, probabilities: Any, truth: NDArray[Any], subject: str
+    ) -> dict[tuple[str, str], float]:
+        by_value = torch.as_tensor(probabilities).cpu().numpy()
+        entry = self.entries[subject]
+        paths = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
+        voxels = (np.asanyarray(load_image(path).dataobj) for path in paths)
+        brain = np.any([v.reshape(*truth.shape, -1).any(-1) for v in voxels], axis=0)
+        areas = {}
+        for region, values in self.regions.items():
+            inside = by_value[list(values)].sum(0)[brain], np.isin(truth[brain], values)
+            areas[region, "auc"] = voxel_auc(*inside, curve="roc")
+        return areas
 
     def _finish(self, engine: Engine) -> None:
         del engine

@@ -41,6 +41,38 @@ class LabelMapd(MapTransform):
         return result
 
 
+class LabelProbabilitiesd(MapTransform):
+    """Logits (classes, x, y, z) → ``probabilities`` of each label value, beside them.
+
+    (1 + largest label value, x, y, z), float32, indexed by label value; 0 for values that no class
+    has.
+
+    Args:
+        keys: of the logits.
+        label_values: label value of each class index of the network.
+
+    Example:
+        >>> logits = torch.zeros(2, 1, 1, 1)
+        >>> data = LabelProbabilitiesd("pred", [0, 2])({"pred": logits})
+        >>> data["probabilities"].flatten().tolist()
+        [0.5, 0.0, 0.5]
+    """
+
+    def __init__(self, keys: KeysCollection, label_values: Sequence[int]) -> None:
+        super().__init__(keys)
+        self.label_values = [int(value) for value in label_values]
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Add the probabilities."""
+        result = dict(data)
+        for key in self.key_iterator(result):
+            logits = torch.as_tensor(result[key]).float()
+            by_value = logits.new_zeros((1 + max(self.label_values), *logits.shape[1:]))
+            by_value[self.label_values] = logits.softmax(dim=0)
+            result["probabilities"] = by_value
+        return result
+
+
 class SaveSegmentationd(MapTransform):
     """Write a label map (1, x, y, z) on its original grid as ``<subject>.nii.gz``.
 
@@ -127,7 +159,11 @@ def spacing_of(image: Any) -> tuple[float, float, float]:
 
 
 def to_original_grid(
-    preprocessing: Compose, label_values: Sequence[int], *, output_dir: str | Path | None
+    preprocessing: Compose,
+    label_values: Sequence[int],
+    *,
+    output_dir: str | Path | None,
+    probabilities: bool = False,
 ) -> Compose:
     """Post-processing: undo the geometry, take the most probable class, write the file.
 
@@ -137,12 +173,14 @@ def to_original_grid(
         preprocessing: the preset that prepared ``image``.
         label_values: label value of each class index of the network.
         output_dir: where segmentations are written; ``None`` writes none.
+        probabilities: keep them too, see :class:`LabelProbabilitiesd`.
 
     Returns:
         A transform of one subject's dictionary with ``image``, logits ``pred`` and ``subject``.
     """
     steps: list[Any] = [
         Invertd("pred", preprocessing, orig_keys="image", nearest_interp=False, to_tensor=True),
+        *([LabelProbabilitiesd("pred", label_values)] if probabilities else []),
         LabelMapd("pred", label_values),
     ]
     if output_dir is not None:

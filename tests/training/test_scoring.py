@@ -9,6 +9,7 @@ import torch
 from matplotlib.image import imread
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
+from sklearn.metrics import roc_auc_score
 
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import score_regions
@@ -27,7 +28,7 @@ def scores_of(entries, output_dir, **options) -> ScoreSubjects:
     return ScoreSubjects(entries, REGIONS, output_dir=output_dir, **settings)
 
 
-def evaluate(entries, network, scores: ScoreSubjects, *, batch_size=1):
+def evaluate(entries, network, scores: ScoreSubjects, *, batch_size=1, probabilities=False):
     """As a bundle's ``test`` section does."""
     preset = k19()
     images = [{k: v for k, v in entry.items() if k != "label"} for entry in entries]
@@ -36,7 +37,9 @@ def evaluate(entries, network, scores: ScoreSubjects, *, batch_size=1):
         val_data_loader=DataLoader(Dataset(images, preset), batch_size=batch_size),
         network=network,
         inferer=VolumeInferer((32, 32, 32), amp=False),
-        postprocessing=to_original_grid(preset, LABEL_VALUES, output_dir=None),
+        postprocessing=to_original_grid(
+            preset, LABEL_VALUES, output_dir=None, probabilities=probabilities
+        ),
         val_handlers=[scores],
     ).run()
 
@@ -75,6 +78,27 @@ def test_every_subject_is_scored_on_its_own_grid(evaluation, subjects):
     assert 0 < dice[3] < 1
     assert np.isnan(dice[4])
     assert scores.frame.equals(table)
+
+
+def test_probabilities_add_the_area_under_the_roc_curve_within_the_brain(
+    entries, subjects, seer, tmp_path
+):
+    scores = scores_of(entries, tmp_path)
+    with console.capture():
+        evaluate(entries, seer, scores, probabilities=True)
+    areas = scores.frame.set_index(["subject", "region"])["auc"]
+    for subject, entry in zip(subjects, entries, strict=True):
+        images = [nib.load(path).get_fdata() for path in entry["image"]]
+        brain = np.any([image != 0 for image in images], axis=0)
+        for region, values in REGIONS.items():
+            # the network marks what the images show with one certainty, but for rounding
+            truth, shown = (np.isin(v[brain], values) for v in (subject.truth, subject.shown))
+            if truth.any():
+                expected = roc_auc_score(truth, shown)
+                assert areas[subject.name, region] == pytest.approx(expected, abs=0.01)
+            else:
+                assert np.isnan(areas[subject.name, region])
+    assert 0 < areas.min() < 1
 
 
 def test_the_means_are_printed(evaluation):
