@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -107,18 +108,24 @@ def _example(network: nn.Module, example: Example) -> Tensor:
 
 
 def _layers(network: nn.Module, trace: Trace) -> tuple[Layer, ...]:
-    place, unused = dict(trace.place), _unused(trace)
-    place |= unused | {name: during for during, name in trace.runs if name not in place}
+    unused = _unused(trace)
+    last_runs = {name: during for during, name in trace.runs}  # of what holds no tensors
+    place = {**last_runs, **trace.place, **unused}
 
-    def inside(index: int, found: Iterable[tuple[str, nn.Module | Tensor]]) -> tuple[str, ...]:
-        return tuple(name for name, held in found if place.get(trace.unit(held) or name) == index)
+    def by_layer(named: Iterable[tuple[str, Any]]) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for name, held in named:
+            found.setdefault(place.get(str(trace.unit(held)), 0), []).append(name)
+        return found
 
-    modules = [m for m in network.named_modules(remove_duplicate=False) if trace.unit(m[1])]
-    tensors = [t for t in network.state_dict(keep_vars=True).items() if isinstance(t[1], Tensor)]
-    parameters = dict(network.named_parameters())
+    modules = by_layer(network.named_modules(remove_duplicate=False))
+    tensors = by_layer(network.state_dict(keep_vars=True).items())
+    parameters, sizes = dict(network.named_parameters()), {}
+    for index, names in by_layer(parameters.items()).items():
+        sizes[index] = sum(parameters[name].numel() for name in names)
     layers = []
     for index, name in enumerate(trace.layers, start=1):
-        ran = dict.fromkeys(n for during, n in trace.runs if during == index)
+        ran = list(dict.fromkeys(n for during, n in trace.runs if during == index))
         layers.append(
             Layer(
                 index,
@@ -126,9 +133,9 @@ def _layers(network: nn.Module, trace: Trace) -> tuple[Layer, ...]:
                 plain_class(trace.whole[name]).__name__,
                 tuple(n for n in ran if isinstance(trace.whole[n], NORM_LAYERS)),
                 tuple(n for n in ran if is_activation(trace.whole[n])),
-                inside(index, modules),
-                inside(index, tensors),
-                sum(parameters[n].numel() for n in inside(index, parameters.items())),
+                tuple(modules.get(index, ())),
+                tuple(tensors.get(index, ())),
+                sizes.get(index, 0),
                 trace.shapes.get(name),
                 tuple(unit for unit, owner in unused.items() if owner == index),
             )
@@ -193,6 +200,8 @@ def freeze_layers(network: nn.Module, layers: Sequence[Layer], count: int) -> No
         for outer in _and_outer(name)
     }
     for name, module in list(network.named_modules()):
+        if getattr(module, "is_frozen", False):  # with one around it
+            continue
         if 0 < deepest.get(name, 0) <= count:
             freeze(module)
         else:
