@@ -4,6 +4,7 @@ from monai_transfer.imaging.intensity import standardise
 from monai_transfer.imaging.papers import K19_SIZE_MM
 from monai_transfer.transforms.bias_field import CorrectBiasField, CorrectBiasFieldd
 from monai_transfer.transforms.brain import ExtractBraind
+from monai_transfer.transforms.brain_patches import BrainPatches
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import (
     ScalePercentiles,
@@ -24,6 +25,7 @@ from monai_transfer.transforms.template import ToTemplateGridd
 
 __all__ = [
     "K19_SIZE_MM",
+    "BrainPatches",
     "CheckPreparedd",
     "ClassIndexd",
     "CorrectBiasField",

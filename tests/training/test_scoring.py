@@ -95,7 +95,7 @@ def test_probabilities_add_the_area_under_the_roc_curve_within_the_brain(
             truth, shown = (np.isin(v[brain], values) for v in (subject.truth, subject.shown))
             if truth.any():
                 expected = roc_auc_score(truth, shown)
-                assert areas[subject.name, region] == pytest.approx(expected, abs=0.01)
+                assert areas[subject.name, region] == pytest.approx(expected, abs=0.02)
             else:
                 assert np.isnan(areas[subject.name, region])
     assert 0 < areas.min() < 1
