@@ -18,10 +18,10 @@ _DEPTH_MM = 9.0  # of the score, from the edge of a lesion to where its tissue i
 def draw_volumes(rng: np.random.Generator) -> tuple[float, float]:
     """Volume of a patient's hyperintensities in mL, and five years later.
 
-    Source: log-normal; labels have a median of 7 and a mean of 12 mL, 0.3–150 mL, as in patients of 50 to 85 years (RUN
-        DMC, van Norden et al., BMC Neurol 2011;11:29). They grow by 1 mL in the median and by more
-        where there is more (van Leijsen et al., Neurology 2017;89:1569: 0.54 mL a year in the mean
-        of nine). The distributions are ours, and nobody's shrink.
+    Source: set so that labels have a median of 7 and a mean of 12 mL, as in patients of 50 to 85
+        years (RUN DMC, van Norden et al., BMC Neurol 2011;11:29). They grow by 1 mL in the median,
+        by more where there is more (van Leijsen et al., Neurology 2017;89:1569: 0.54 mL a year in
+        the mean of nine). The distributions are ours, and nobody's shrink.
 
     Example:
         >>> now, later = draw_volumes(np.random.default_rng(0))
