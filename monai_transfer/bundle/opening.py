@@ -160,7 +160,8 @@ def _content(
     path = manifest_path(manifest or f"simulated_{disease}")
     if dataset_dir is None:
         described, folder = simulated_default(disease, modalities, spacing_mm=spacing_mm)
-        test = described.split.test or _DEFAULT_TEST
+        told = described.split.told is not None
+        test = None if told else described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
     content = build_datalist(read_manifest(path), dataset_dir)
     if idist.get_rank() == 0:

@@ -10,13 +10,19 @@ from pathlib import Path
 from monai_transfer.bundle.entries import require_modalities
 from monai_transfer.bundle.location import cache_dir
 from monai_transfer.data import Manifest, find_subjects, manifest_path, read_manifest
-from monai_transfer.errors import InputError
+from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.record import REVISION
 from monai_transfer.simulation.subject import check_request
+from monai_transfer.simulation.visits import sessions_of
 from monai_transfer.training import console
 
-_DEFAULTS = {"brats": (30, 2.0), "ms": (20, 1.0)}
-"""Disease → subjects and edge of a voxel in mm: what its bundle trains on in a few minutes."""
+_DEFAULTS = {
+    "brats": (30, 2.0),
+    "ms": (20, 1.0),
+    "wmh_baseline": (16, 2.0),
+    "wmh_followup": (16, 2.0),
+}
+"""Cohort → subjects and edge of a voxel in mm: what its bundle trains on in a few minutes."""
 
 # A process of its own: the workers of a simulation import the main module, which in a notebook or
 # in a script without a main guard would start the whole run again.
@@ -32,7 +38,7 @@ simulate_cohort(
 
 
 def simulated_default(
-    disease: str,
+    cohort: str,
     modalities: Sequence[str],
     *,
     subjects: int | None = None,
@@ -44,22 +50,28 @@ def simulated_default(
     interrupted goes on.
 
     Args:
-        disease: as in :func:`~monai_transfer.simulation.simulate_cohort`.
+        cohort: ``brats``, ``ms``, or one session of the patients with hyperintensities,
+            ``wmh_baseline`` or ``wmh_followup``, which are in one folder.
         modalities: that the cohort must have.
-        subjects: how many; ``None`` is 30 tumours or 20 patients with MS.
-        spacing_mm: edge of a voxel; ``None`` is 2 with tumours, 1 with MS.
+        subjects: how many; ``None`` is 30 tumours, 20 patients with MS, 16 with hyperintensities,
+            of whom some do not come to the second session.
+        spacing_mm: edge of a voxel; ``None`` is 1 with MS, else 2.
 
     Raises:
-        InputError: an unknown disease or modality, or a spacing out of range.
+        InputError: an unknown cohort or modality, or a spacing out of range.
     """
-    number, edge_mm = _DEFAULTS.get(disease, (1, 1.0))
+    if cohort not in _DEFAULTS:
+        raise choice("simulate", "cohort", cohort, _DEFAULTS)
+    number, edge_mm = _DEFAULTS[cohort]
     number, edge_mm = subjects or number, float(spacing_mm or edge_mm)
+    disease, _, session = cohort.partition("_")
     check_request(disease, spacing_mm=edge_mm, seed=0, protocol=None)
-    manifest = read_manifest(manifest_path(f"simulated_{disease}"))
+    manifest = read_manifest(manifest_path(f"simulated_{cohort}"))
     require_modalities(list(manifest.modalities), modalities)
     name = f"{disease}_{number}_subjects_{edge_mm:g}_mm_revision_{REVISION}"
     folder = cache_dir() / name
-    if _is_complete(manifest, folder, number):
+    come = sum((session or None) in sessions_of(disease, index) for index in range(number))
+    if _is_complete(manifest, folder, come):
         _say(f"the simulated cohort of {number} subjects in {folder} is reused.")
         return manifest, folder
     _say(f"simulating {number} subjects ({disease}) once, into {folder}")

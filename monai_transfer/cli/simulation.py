@@ -7,7 +7,7 @@ import typer
 
 
 def simulate(
-    disease: Annotated[str, typer.Argument(help="ms (lesions) or brats (tumours, BraTS 2018).")],
+    disease: Annotated[str, typer.Argument(help="ms or wmh (lesions), or brats (tumours).")],
     *,
     subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")],
     output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
@@ -28,13 +28,14 @@ def simulate(
     """Simulate a cohort, in the folder layout of the real data set, or raw.
 
     Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
-    fractions and t1, t1c, t2 and flair computed from the MR signal equations. It looks like MRI
-    and is not real data: the headers say so. The same command goes on where it was interrupted, and
-    makes again what is broken.
+    fractions and t1, t1c, t2 and flair computed from the MR signal equations. wmh is small vessel
+    disease: t1 and flair on the flair's thick slices, at baseline and for most years later on
+    another scanner. It looks like MRI and is not real data: the headers say so. The same command
+    goes on where it was interrupted, and makes again what is broken.
 
     With --raw every series is a whole head in a pose of its own, in oblique slices, for
-    `preprocess simulated_ms_raw` or `simulated_brats_raw`. The label lies on the FLAIR; brain masks
-    and transforms between the series are in `truth`.
+    `preprocess simulated_ms_raw`, `simulated_brats_raw` or `simulated_wmh_baseline_raw`. The label
+    lies on the FLAIR; brain masks and transforms between the series are in `truth`.
 
     Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
     """

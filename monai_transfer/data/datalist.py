@@ -3,16 +3,15 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from monai_transfer.data.faults import all_at_once
-from monai_transfer.data.manifest import Manifest
-from monai_transfer.data.splits import split_patients
+from monai_transfer.data.manifest import Manifest, Participants
+from monai_transfer.data.splits import SPLITS, split_patients
 from monai_transfer.data.strict_json import read_json, write_json
 from monai_transfer.data.subjects import Subject, find_subjects
 from monai_transfer.errors import InputError
-
-SPLITS = ("training", "validation", "test")
 
 
 def build_datalist(
@@ -24,13 +23,14 @@ def build_datalist(
     test: float | None = None,
     check_counts: bool = True,
 ) -> dict[str, Any]:
-    """List a data set's subjects, split as its paper did.
+    """List a data set's subjects, split as its paper did or as its table of participants tells.
 
     Args:
         manifest: the data set.
         dataset_dir: its folder; no trace of it is in the result.
         seed: of the split.
-        validation: patients (``int``) or their share (``float``); ``None``: the manifest's.
+        validation: patients (``int``) or their share (``float``); ``None``: the manifest's. Where a
+            table tells the sets there is nothing to ask for.
         test: likewise.
         check_counts: compare with the manifest's counts and its largest number of cases;
             ``False`` for a part of the data set.
@@ -41,7 +41,8 @@ def build_datalist(
         ``patient`` and, with groups, ``group``.
 
     Raises:
-        InputError: incomplete subjects, counts that are not the paper's, a split that does not fit.
+        InputError: incomplete subjects, counts that are not the paper's, a split that does not fit,
+            a set that is told by no table or asked for beside it.
 
     Source:
         Format: Medical Segmentation Decathlon (Antonelli 2022, doi:10.1038/s41467-022-30695-9); the
@@ -57,12 +58,17 @@ def build_datalist(
     if check_counts:
         _check_counts(manifest, subjects)
     plan = manifest.split
-    amounts = {
-        "validation": plan.validation if validation is None else validation,
-        "test": plan.test if test is None else test,
-    }
-    parts = split_patients(_groups_of_patients(subjects), **amounts, seed=seed)
-    part_of = {patient: part for part, patients in parts.items() for patient in patients}
+    if plan.told is None:
+        amounts = {
+            "validation": plan.validation if validation is None else validation,
+            "test": plan.test if test is None else test,
+        }
+        part_of = _drawn(subjects, amounts, seed=seed)
+        made = {"recipe": plan.recipe, **amounts, "seed": seed}
+    else:
+        _refuse_amounts(manifest.name, plan.told, validation=validation, test=test)
+        part_of = {subject.patient: str(subject.split) for subject in subjects}
+        made = {"recipe": plan.recipe, **asdict(plan.told)}
     lists = {
         part: [_entry(subject) for subject in subjects if part_of[subject.patient] == part]
         for part in SPLITS
@@ -83,7 +89,7 @@ def build_datalist(
         "tensorImageSize": "3D",
         "modality": {str(i): name for i, name in enumerate(manifest.modalities)},
         "labels": {str(value): name for value, name in sorted(manifest.labels.items())},
-        "split": {"recipe": plan.recipe, **amounts, "seed": seed},
+        "split": made,
         **{f"num{part.capitalize()}": len(lists[part]) for part in SPLITS},
         **lists,
     }
@@ -112,7 +118,7 @@ def empty_shares(datalist: Mapping[str, Any]) -> list[str]:
         f"{split}: a share of {datalist['split'][split]} of {patients} patients is rounded to 0. "
         "Ask for a number of patients."
         for split in ("validation", "test")
-        if datalist["split"][split] and not datalist[split]
+        if datalist["split"].get(split) and not datalist[split]
     ]
 
 
@@ -128,6 +134,23 @@ def read_datalist(path: str | os.PathLike[str]) -> dict[str, Any]:
         InputError: not strict JSON: see `monai_transfer.data.strict_json.read_json`.
     """
     return read_json(path)
+
+
+def _drawn(subjects: Sequence[Subject], amounts: Mapping[str, Any], *, seed: int) -> dict[str, str]:
+    """The set that each patient is drawn into."""
+    parts = split_patients(_groups_of_patients(subjects), **amounts, seed=seed)
+    return {patient: part for part, patients in parts.items() for patient in patients}
+
+
+def _refuse_amounts(where: str, told: Participants, **amounts: float | None) -> None:
+    asked = {part: amount for part, amount in amounts.items() if amount is not None}
+    if asked:
+        raise InputError(
+            where,
+            " and ".join(asked),
+            f"be left out: the column {told.column} of {told.file} tells the sets",
+            got=" and ".join(map(str, asked.values())),
+        )
 
 
 def _groups_of_patients(subjects: Sequence[Subject]) -> dict[str, str]:

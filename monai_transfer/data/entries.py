@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from monai_transfer.data.datalist import SPLITS
 from monai_transfer.data.expressions import expressions_in
 from monai_transfer.data.faults import Fault, fault
 from monai_transfer.data.layout import escapes
+from monai_transfer.data.splits import SPLITS
 
 
 @dataclass(frozen=True)

@@ -27,38 +27,41 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Participants:
+    """A table of the participants that tells their groups or sets, as BIDS has it.
+
+    Args:
+        file: relative path of a tab-separated table with the column ``participant_id``, the text of
+            the layout's ``{subject}``.
+        column: the column that holds the group or set.
+    """
+
+    file: str
+    column: str
+
+
+@dataclass(frozen=True)
 class Split:
     """How the patients are divided.
 
     Args:
         recipe: ``stratified``: by patient, each part with the groups of the whole
-            (`monai_transfer.data.splits`).
+            (`monai_transfer.data.splits`); ``participants``: as a table tells.
         validation: patients that choose the epoch; a whole number counts them, a fraction (a number
-            with a point, 0.0 to 1.0) is their share.
+            with a point, 0.0 to 1.0) is their share; ``None`` where a table tells.
         test: patients kept for the result, likewise.
         cases: sizes of the nested training subsets, rising; empty if there are none.
         source: the paper, and what of this is ours.
+        told: the table whose column holds ``training``, ``validation`` or ``test``; ``None``: the
+            patients are drawn.
     """
 
     recipe: str
-    validation: int | float
-    test: int | float
+    validation: int | float | None
+    test: int | float | None
     cases: tuple[int, ...]
     source: str
-
-
-@dataclass(frozen=True)
-class Participants:
-    """A table of the participants that tells their groups, as BIDS has it.
-
-    Args:
-        file: relative path of a tab-separated table with the column ``participant_id``, the text of
-            the layout's ``{subject}``.
-        column: the column that holds the group.
-    """
-
-    file: str
-    column: str
+    told: Participants | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,15 @@ _PLAIN = (
 
 
 def _split(raw: Mapping[str, Any]) -> Split:
-    return Split(**{**raw, "cases": tuple(raw.get("cases", ()))})
+    told = raw["recipe"] == manifest_rules.TOLD
+    return Split(
+        recipe=raw["recipe"],
+        validation=raw.get("validation"),
+        test=raw.get("test"),
+        cases=tuple(raw.get("cases", ())),
+        source=raw["source"],
+        told=Participants(raw["file"], raw["column"]) if told else None,
+    )
 
 
 def _submission(raw: Mapping[str, Any] | None) -> Submission | None:

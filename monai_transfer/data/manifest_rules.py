@@ -10,7 +10,8 @@ from monai_transfer.data.expressions import expressions_in
 from monai_transfer.data.layout import escapes, pattern_fields
 from monai_transfer.data.patient_rule import RULE, is_bounded
 
-RECIPES = ("stratified",)
+STRATIFIED, TOLD = "stratified", "participants"
+RECIPES = (STRATIFIED, TOLD)
 _DATA = ("name", "layout", "modalities", "label", "labels", "groups")
 """Keys whose texts become paths and names in a run; the others are for people to read."""
 
@@ -108,13 +109,16 @@ SUBMISSION: dict[str, _Key] = {
     "shape": _Key(_shape, "be three numbers of voxels"),
 }
 
-SPLIT: dict[str, _Key] = {
+_ANY_SPLIT: dict[str, _Key] = {
     "recipe": _Key(lambda value: value in RECIPES, f"be one of {', '.join(RECIPES)}"),
-    "validation": _AMOUNT,
-    "test": _AMOUNT,
     "cases": _Key(_cases, "list rising numbers of cases", required=False),
     "source": _TEXT,
 }
+SPLITS: dict[str, dict[str, _Key]] = {
+    STRATIFIED: {**_ANY_SPLIT, "validation": _AMOUNT, "test": _AMOUNT},
+    TOLD: {**_ANY_SPLIT, **PARTICIPANTS},
+}
+"""Recipe → the keys of its section."""
 
 
 def key_faults(raw: Mapping[str, Any]) -> list[str]:
@@ -128,7 +132,7 @@ def key_faults(raw: Mapping[str, Any]) -> list[str]:
     sections = {
         "counts": COUNTS,
         "participants": PARTICIPANTS,
-        "split": SPLIT,
+        "split": _split_keys(raw.get("split")),
         "submission": SUBMISSION,
     }
     for name, keys in sections.items():
@@ -152,6 +156,8 @@ def cross_faults(raw: Mapping[str, Any]) -> list[str]:
         faults += _pattern_faults("label", raw["label"], fields | visits, fields | visits)
     if participants is not None:
         faults += _participants_faults(participants, groups)
+    if raw["split"]["recipe"] == TOLD:
+        faults += _inside_faults("split.file", raw["split"]["file"])
     if raw.get("submission") is not None:
         faults += _pattern_faults("submission.file", raw["submission"]["file"], *[{"subject"}] * 2)
     if raw["counts"] is not None:
@@ -180,12 +186,20 @@ def _fields_of(pattern: str) -> set[str]:
         return set()
 
 
+def _split_keys(raw: Any) -> dict[str, _Key]:
+    recipe = raw.get("recipe") if isinstance(raw, dict) else None
+    return SPLITS[recipe if recipe in RECIPES else STRATIFIED]
+
+
 def _participants_faults(participants: Mapping[str, Any], groups: list[str]) -> Iterator[str]:
     if not groups:
         yield f"key groups must list the texts of the column {participants['column']!r}, got none"
-    if escapes(participants["file"]):
-        got = participants["file"]
-        yield f"key participants.file must stay inside the data folder, got {got!r}"
+    yield from _inside_faults("participants.file", participants["file"])
+
+
+def _inside_faults(key: str, path: str) -> Iterator[str]:
+    if escapes(path):
+        yield f"key {key} must stay inside the data folder, got {path!r}"
 
 
 def _pattern_faults(key: str, pattern: str, needed: set[str], allowed: set[str]) -> Iterator[str]:

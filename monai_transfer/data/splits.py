@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 
 from monai_transfer.errors import InputError
 
+SPLITS = ("training", "validation", "test")
+"""The sets."""
+
 Entry = TypeVar("Entry", bound=Mapping[str, Any])
 
 

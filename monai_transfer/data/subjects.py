@@ -1,6 +1,7 @@
 """The subjects of a data set, found by its manifest's layout."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from typing import NamedTuple
 
 from monai_transfer.data.faults import all_at_once
 from monai_transfer.data.layout import pattern_glob, pattern_regex
-from monai_transfer.data.manifest import Manifest
+from monai_transfer.data.manifest import Manifest, Participants
 from monai_transfer.data.participants import read_participants
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.errors import InputError
 
 
@@ -24,6 +26,7 @@ class Subject:
         group: stratum; ``None`` without groups.
         images: paths relative to the data folder, in the manifest's modality order.
         label: likewise; ``None`` for data without labels.
+        split: the set that a table of participants tells; ``None`` where the patients are drawn.
     """
 
     subject: str
@@ -31,6 +34,7 @@ class Subject:
     group: str | None
     images: tuple[str, ...]
     label: str | None
+    split: str | None = None
 
 
 def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> list[Subject]:
@@ -47,8 +51,9 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
 
     Raises:
         InputError: no such folder, no subject in it; or every missing file, every subject in two
-            groups or none, every file that is there twice, every id without a patient, one per
-            line; or no table of participants where one tells the groups.
+            groups or none, every file that is there twice, every id without a patient, every
+            subject without a set and patient in two, one per line; or no table of participants
+            where one tells groups or sets.
 
     Source:
         Ours.
@@ -80,8 +85,10 @@ Check --dataset-dir.
             todo=f"Check --dataset-dir. How to obtain the data: {manifest.how_to_obtain}",
         )
     labels = {} if manifest.label is None else _files(manifest, root, manifest.label, _LABEL)
-    groups = _groups(manifest, root)
+    groups = _told(manifest.participants, root)
+    sets = _told(manifest.split.told, root)
     faults = [*_faults(manifest, found, labels, groups)]
+    faults += [] if sets is None else _set_faults(manifest, found, sets)
     if faults:
         raise all_at_once(manifest.name, "subjects", faults)
     return sorted(
@@ -91,6 +98,7 @@ Check --dataset-dir.
             group=visit.group if groups is None else groups[visit.subject],
             images=tuple(files[name][0] for name in manifest.modalities),
             label=None if manifest.label is None else labels[visit][_LABEL][0],
+            split=None if sets is None else sets[visit.subject],
         )
         for visit, files in found.items()
     )
@@ -130,11 +138,9 @@ def _files(manifest: Manifest, root: Path, pattern: str, default: str) -> _Found
     return found
 
 
-def _groups(manifest: Manifest, root: Path) -> Mapping[str, str] | None:
-    """Group of each participant; ``None`` where the layout tells the groups, or there are none."""
-    if manifest.participants is None:
-        return None
-    return read_participants(root / manifest.participants.file, manifest.participants.column)
+def _told(table: Participants | None, root: Path) -> Mapping[str, str] | None:
+    """What a table tells of each participant; ``None`` where there is no such table."""
+    return None if table is None else read_participants(root / table.file, table.column)
 
 
 def _faults(
@@ -157,6 +163,20 @@ def _faults(
         if groups is not None and groups.get(visit.subject) not in manifest.groups:
             options, got = ", ".join(manifest.groups), groups.get(visit.subject, "none")
             yield f"{visit.id}: group must be one of {options} in the participants, got {got}"
+
+
+def _set_faults(manifest: Manifest, found: _Found, sets: Mapping[str, str]) -> Iterator[str]:
+    """Subjects without a set, and patients with several."""
+    of_patient: dict[str, set[str]] = {}
+    for visit in sorted(found, key=lambda visit: visit.id):
+        told = sets.get(visit.subject, "none")
+        if told not in SPLITS:
+            yield f"{visit.id}: set must be one of {', '.join(SPLITS)} in the table, got {told}"
+        elif manifest.patient is None or re.fullmatch(manifest.patient, visit.subject):
+            of_patient.setdefault(manifest.patient_of(visit.subject), set()).add(told)
+    for patient, told_sets in of_patient.items():
+        if len(told_sets) > 1:
+            yield f"{patient}: patient must be in one set, got {', '.join(sorted(told_sets))}"
 
 
 def _file_faults(

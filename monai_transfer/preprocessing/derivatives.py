@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +10,10 @@ from typing import Any
 import monai_transfer
 from monai_transfer.data import Manifest, Subject
 from monai_transfer.data.layout import pattern_fields, pattern_regex
+from monai_transfer.data.manifest import Split
 from monai_transfer.imaging.recipe import Preparation, Recipe
+
+PARTICIPANTS = "participants.tsv"
 
 MNI152 = "MNI152NLin2009aSym"
 """BIDS's name of the template that nilearn brings."""
@@ -28,11 +31,13 @@ class Visit:
         subject: text of ``{subject}``.
         session: of ``{session}``; ``None`` without sessions.
         group: of ``{group}``; ``None`` if the layout has none.
+        split: set that a table of participants tells; ``None`` if none does.
     """
 
     subject: str
     session: str | None = None
     group: str | None = None
+    split: str | None = None
 
     @property
     def id(self) -> str:
@@ -113,7 +118,7 @@ def visit_of(manifest: Manifest, subject: Subject) -> Visit:
     found = pattern_regex(manifest.layout, choices).fullmatch(subject.images[0])
     assert found is not None, "the subject was found by this layout"
     texts = found.groupdict()
-    return Visit(texts["subject"], texts.get("session"), subject.group)
+    return Visit(texts["subject"], texts.get("session"), subject.group, subject.split)
 
 
 def prepared_manifest(manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
@@ -141,25 +146,31 @@ def prepared_manifest(manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
     if manifest.groups:
         described |= {
             "groups": list(manifest.groups),
-            "participants": {"file": "participants.tsv", "column": "group"},
+            "participants": {"file": PARTICIPANTS, "column": "group"},
         }
-    split = {**asdict(manifest.split), "cases": list(manifest.split.cases)}
     return described | {
         "patient": manifest.patient,
         "licence": manifest.licence,
         "citation": manifest.citation,
         "how_to_obtain": f"monai-transfer preprocess, from: {manifest.how_to_obtain}",
         "counts": None,
-        "split": split,
+        "split": _split(manifest.split),
     }
 
 
+def _split(split: Split) -> dict[str, Any]:
+    """The same split as a manifest writes it."""
+    plain = {"recipe": split.recipe, "cases": list(split.cases), "source": split.source}
+    if split.told is not None:
+        return {**plain, "file": PARTICIPANTS, "column": "split"}
+    return {**plain, "validation": split.validation, "test": split.test}
+
+
 def participants_table(visits: Sequence[Visit]) -> str:
-    """BIDS's ``participants.tsv`` with a column for the group."""
-    rows = sorted({(visit.subject, visit.group or "n/a") for visit in visits})
-    return "".join(
-        f"{subject}\t{group}\n" for subject, group in [("participant_id", "group"), *rows]
-    )
+    """BIDS's ``participants.tsv`` with the groups and the sets that are told."""
+    told = [name for name in ("group", "split") if any(getattr(visit, name) for visit in visits)]
+    rows = sorted({(v.subject, *(getattr(v, name) or "n/a" for name in told)) for v in visits})
+    return "".join("\t".join(row) + "\n" for row in [("participant_id", *told), *rows])
 
 
 def dataset_description(manifest: Manifest, recipe: Recipe) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 from monai_transfer._files import written_aside
 from monai_transfer.data import Manifest, write_datalist
-from monai_transfer.data.datalist import SPLITS
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.data.strict_json import write_json
 from monai_transfer.imaging.nyul import StandardScale
 from monai_transfer.preprocessing.derivatives import (
+    PARTICIPANTS,
     dataset_description,
     participants_table,
     prepared_manifest,
@@ -91,9 +92,9 @@ def describe_cohort(
     write_json(manifest, output / "manifest.json")
     write_json(dataset_description(source.manifest, recipe), output / "dataset_description.json")
     keep_record(source.dataset_dir, output, by=recipe.name)
-    if source.manifest.groups:
+    if source.manifest.groups or source.manifest.split.told is not None:
         table = participants_table([job.visit for job in jobs.values()])
-        _write_text(output / "participants.tsv", table)
+        _write_text(output / PARTICIPANTS, table)
     listed = {split: _entries(datalist[split], jobs, summary) for split in SPLITS}
     if source.manifest.label is None:  # nothing to train on, and nobody was asked for
         datalist = {**datalist, "split": {**datalist["split"], "validation": 0, "test": 1.0}}

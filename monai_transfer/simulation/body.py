@@ -74,24 +74,14 @@ def draw_bodies(
         grid: field of view and spacing.
         disease: one of ``DISEASES``.
         index: position in the cohort.
-        sessions: those of ``visits.SESSIONS`` that are asked for; ``None`` where nobody comes twice.
+        sessions: those asked for, of ``visits.SESSIONS``; ``None`` where nobody comes twice.
 
     Returns:
         The warp, and session → brain and pathology.
     """
-    brain_ml = float(np.clip(rng.normal(1260.0, 95.0), 1050.0, 1460.0))
-    # At 50 to 85 years the ventricles are wider.
-    ageing_mm = float(rng.uniform(0.0, 5.0)) if disease == "wmh" else 0.0
-    warp = draw_warp(rng, _CENTRES_MM[disease], brain_ml=brain_ml, ageing_mm=ageing_mm)
     if disease == "wmh":
-        anatomy = realise(rng, warp, grid=grid)
-        volumes_ml = dict(zip(SESSIONS, draw_volumes(rng), strict=True))
-        seen = draw_wmh(rng, anatomy, volumes_ml=[volumes_ml[str(s)] for s in sessions])
-        healthy = Mixture(anatomy, rng)
-        return warp, {
-            session: (healthy.with_parts(pathology.fractions), pathology)
-            for session, pathology in zip(sessions, seen, strict=True)
-        }
+        return _draw_ageing(rng, grid, sessions=sessions)
+    warp = draw_warp(rng, _CENTRES_MM[disease], brain_ml=_draw_brain_ml(rng))
     if disease == "ms":
         anatomy = realise(rng, warp, grid=grid)
         pathology = draw_ms(rng, anatomy)
@@ -102,3 +92,23 @@ def draw_bodies(
     mixture = Mixture(anatomy, rng)
     mixture.mix_in(pathology.fractions)
     return warp, {None: (mixture, pathology)}
+
+
+def _draw_ageing(
+    rng: np.random.Generator, grid: Grid, *, sessions: Sequence[str | None]
+) -> tuple[Warp, dict[str | None, Seen]]:
+    """A patient of 50 to 85 years: wider ventricles, and hyperintensities that grow."""
+    brain_ml, ageing_mm = _draw_brain_ml(rng), float(rng.uniform(0.0, 5.0))
+    warp = draw_warp(rng, _CENTRES_MM["wmh"], brain_ml=brain_ml, ageing_mm=ageing_mm)
+    volumes_ml = dict(zip(SESSIONS, draw_volumes(rng), strict=True))
+    anatomy = realise(rng, warp, grid=grid)
+    seen = draw_wmh(rng, anatomy, volumes_ml=[volumes_ml[str(s)] for s in sessions])
+    healthy = Mixture(anatomy, rng)
+    return warp, {
+        session: (healthy.with_parts(pathology.fractions), pathology)
+        for session, pathology in zip(sessions, seen, strict=True)
+    }
+
+
+def _draw_brain_ml(rng: np.random.Generator) -> float:
+    return float(np.clip(rng.normal(1260.0, 95.0), 1050.0, 1460.0))

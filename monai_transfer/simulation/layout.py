@@ -48,7 +48,7 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 "label": "space-MNI_label-lesion_mask",
             },
         ),
-        # BIDS-like with sessions: sub-…/ses-…/anat/sub-…_ses-…_FLAIR.nii.gz, all on the FLAIR's slices
+        # BIDS-like with sessions, on the FLAIR's slices: sub-…/ses-…/anat/sub-…_ses-…_FLAIR.nii.gz
         "wmh": Layout(
             flips=(0,),
             form_code=1,

@@ -88,13 +88,13 @@ _LIBRARY = (
 PROTOCOLS: Mapping[str, Scanner] = MappingProxyType({p.name: p for p in _LIBRARY})
 """The named protocols."""
 
-# The two scanners of Ghafoorian 2017's cohort, RUN DMC, both of 1.5 T. Repetition and echo times are
-# those of its FLAIR and MPRAGE in 2006 (van Norden et al., BMC Neurol 2011;11:29) and 2011 (van
-# Leijsen et al., Neurology 2017;89:1569). Inversion times are effective ones: those that leave of
-# fluid, whose T1 is 4.07 s here, what real scans show, and that give the contrast of a readout by
-# small flip angles. Geometry is the paper's; it gives the gap of the later FLAIR within its '3.0 mm,
-# including a slice gap of 0.5 mm', read here as a gap beside it, as in the earlier one. Noise: a
-# thinner slice has 3/5 of the signal, of which a head coil with more elements restores a third (ours).
+# The two scanners of Ghafoorian 2017's cohort, RUN DMC, both of 1.5 T. Repetition and echo times
+# are those of its FLAIR and MPRAGE in 2006 (van Norden et al., BMC Neurol 2011;11:29) and 2011 (van
+# Leijsen et al., Neurology 2017;89:1569). Inversion times are effective ones, ours: those that
+# leave of fluid, whose T1 is 4.07 s here, what real FLAIR shows, and that give the T1 contrast of a
+# readout by small flip angles. Geometry is the paper's, which writes '3.0 mm, including a slice gap
+# of 0.5 mm' of the later FLAIR: read here as a gap beside it, as in the earlier one. Noise, ours:
+# of the signal a thinner slice loses, a newer head coil makes good some. Gain, ours.
 _PLANE_MM = (1.0, 1.2)
 _MPRAGE = partial(_CUBE, tr_ms=2250, ti_ms=1100, noise_fraction=0.035)
 
@@ -106,7 +106,7 @@ VISITS: Mapping[str, Scanner] = MappingProxyType(
             {
                 "t1": _MPRAGE(te_ms=3.68),
                 "flair": _FIVE(
-                    tr_ms=9000, te_ms=84, ti_ms=2490, in_plane_mm=_PLANE_MM, noise_fraction=0.03
+                    tr_ms=9000, te_ms=84, ti_ms=2450, in_plane_mm=_PLANE_MM, noise_fraction=0.03
                 ),
             },
             gain=250.0,
@@ -117,7 +117,7 @@ VISITS: Mapping[str, Scanner] = MappingProxyType(
             {
                 "t1": _MPRAGE(te_ms=2.95),
                 "flair": _THREE(
-                    tr_ms=14240, te_ms=89, ti_ms=2800, in_plane_mm=_PLANE_MM, noise_fraction=0.04
+                    tr_ms=14240, te_ms=89, ti_ms=2740, in_plane_mm=_PLANE_MM, noise_fraction=0.04
                 ),
             },
             gain=450.0,

@@ -85,7 +85,7 @@ def simulate_raw_visits(
         protocol: likewise.
 
     Returns:
-        Session → what `simulate_raw` gives for it; the session is ``None`` where nobody comes twice.
+        Session → what `simulate_raw` gives for it; ``None`` where nobody comes twice.
 
     Raises:
         InputError: see :func:`simulate_raw`.
@@ -120,12 +120,11 @@ def _simulated(
     body_key, scan_key, raw_key = key.spawn(3)
     body, scan, raw = (np.random.default_rng(k) for k in (body_key, scan_key, raw_key))
     grid = GRIDS[disease].respaced(spacing_mm)
-    sources: Mapping[str | None, np.random.Generator] = {None: raw}
-    scanners = {}
     if disease == "wmh":
         sources = session_sources(raw_key, sessions)
-        scanners = {s: draw_visit(source, str(s)) for s, source in sources.items()}
+        scanners = {session: draw_visit(sources[session], str(session)) for session in sessions}
     else:
+        sources = {None: raw}
         scanners = {None: draw_scanner(scan, protocol)}
     with threadpool_limits(1):
         warp, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
@@ -140,19 +139,25 @@ def _simulated(
         )
         return {
             session: _scanned(
-                sources[session], bodies[session], head, appearance, scanners[session], wide
+                sources[session],
+                seen,
+                scanners[session],
+                grid=wide,
+                head=head,
+                appearance=appearance,
             )
-            for session in sessions
+            for session, seen in bodies.items()
         }
 
 
 def _scanned(
     rng: np.random.Generator,
     seen: Seen,
+    scanner: Scanner,
+    *,
+    grid: Grid,
     head: Mapping[str, Array],
     appearance: Appearance,
-    scanner: Scanner,
-    grid: Grid,
 ) -> dict[str, RawSeries]:
     """The series of one session."""
     mixture, pathology = seen

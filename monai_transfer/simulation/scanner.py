@@ -162,9 +162,11 @@ def slice_centres_mm(
         >>> slice_centres_mm(6, 1.0, pitch_mm=3.0, phase=0.5)
         array([1.5, 4.5])
     """
+    first_mm, step_mm = (phase % 1.0) * pitch_mm, pitch_mm
     if pitch_mm <= spacing_mm:
-        return spacing_mm * (np.arange(count) + 0.5)
-    return np.arange((phase % 1.0) * pitch_mm, count * spacing_mm, pitch_mm)
+        first_mm, step_mm = spacing_mm / 2.0, spacing_mm
+    centres_mm: npt.NDArray[np.float64] = np.arange(first_mm, count * spacing_mm, step_mm)
+    return centres_mm
 
 
 def slice_profile(

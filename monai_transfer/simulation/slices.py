@@ -1,4 +1,4 @@
-"""Prepared images on the slices of one series: that one as it was taken, the others brought to it."""
+"""Prepared images on the slices of one series: it as it was taken, the others brought to it."""
 
 from dataclasses import dataclass
 
@@ -59,9 +59,9 @@ def scan_on_slices(
         (modalities, x, y, z) images, 0 outside the brain and at least 1 inside; the label, 1 where
         lesion fills more than half of what the FLAIR's voxel sees; and their grid.
 
-    Source: Ghafoorian 2017, section 2.1: T1 brought linearly to the FLAIR, the brain alone. Others are
-        interpolated linearly at the centres of the slices. As in the other prepared cohorts some
-        bias field is left.
+    Source: Ghafoorian 2017, section 2.1: T1 brought linearly to the FLAIR, the brain alone. Ours:
+        it is interpolated linearly at the centres of the slices, and as in the other prepared
+        cohorts some bias field is left.
     """
     mixture, pathology = seen
     anatomy = mixture.anatomy

@@ -38,8 +38,8 @@ class Subject:
         disease: ``ms``, ``brats`` or ``wmh``.
         index: position in the cohort.
         grade: ``HGG`` or ``LGG``; ``None`` without a glioma.
-        image: (modalities, x, y, z), in the order of the scanner's sequences: t1, t1c, t2, flair, or
-            t1 and flair for ``wmh``; 0 outside the brain, at least 1 inside.
+        image: (modalities, x, y, z), as the scanner's sequences: t1, t1c, t2, flair; of ``wmh`` t1
+            and flair; 0 outside the brain, at least 1 inside.
         label: (x, y, z) lesion 1, or BraTS' 1, 2, 4.
         grid: geometry of the arrays.
         scanner: the protocol the subject was 'scanned' with.
@@ -70,7 +70,7 @@ def simulate_subject(
     Args:
         disease: ``ms``, ``brats`` or ``wmh``.
         index: position in the cohort; with the seed it determines everything.
-        spacing_mm: edge of a voxel; for ``wmh`` of the body, whose slices are as thick as the FLAIR's.
+        spacing_mm: edge of a voxel; for ``wmh`` the finest, and slices are as the FLAIR's.
         seed: of the cohort.
         protocol: name of a protocol; ``None`` draws one for the subject. Patients with ``wmh`` are
             scanned with the protocol of their session.
@@ -209,9 +209,9 @@ def _scans_of_visits(
         names=BRAIN_TISSUES["wmh"],
         field_tesla=VISITS[SESSIONS[0]].field_tesla,
     )
-    scans = []
+    scans: list[Scan] = []
     for session, source in session_sources(key, bodies).items():
-        scanner = draw_visit(source, session)
+        scanner = draw_visit(source, str(session))
         image, label, slices = scan_on_slices(
             source, bodies[session], appearance, scanner=scanner, grid=grid
         )

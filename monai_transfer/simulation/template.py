@@ -50,7 +50,7 @@ STRUCTURES: Mapping[str, tuple[_Ellipsoid, ...]] = MappingProxyType(
             ((0.0, -72.0, 54.0), (4.0, 14.0, 9.0), 0.8),
             ((40.0, -76.0, -24.0), (18.0, 10.0, 3.5), 0.7),
         ),
-        # where hyperintensities cap the ventricles: in front of the anterior, behind the posterior horns
+        # where hyperintensities cap the ventricles: before the anterior, behind the posterior horns
         "caps": (
             ((19.0, 36.0, 6.0), (8.0, 10.0, 9.0), 1.0),
             ((30.0, -66.0, 14.0), (9.0, 11.0, 10.0), 1.0),
@@ -58,6 +58,8 @@ STRUCTURES: Mapping[str, tuple[_Ellipsoid, ...]] = MappingProxyType(
         # white matter that small vessel disease leaves alone: callosum, brain stem, cerebellum
         "spared": (
             ((0.0, 6.0, 22.0), (7.0, 36.0, 10.0), 1.0),
+            ((0.0, 30.0, 8.0), (8.0, 8.0, 12.0), 1.0),
+            ((0.0, -40.0, 12.0), (14.0, 9.0, 11.0), 1.0),
             ((0.0, -24.0, -24.0), (20.0, 20.0, 22.0), 1.0),
             ((24.0, -62.0, -36.0), (34.0, 30.0, 22.0), 1.0),
         ),

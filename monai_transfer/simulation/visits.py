@@ -45,10 +45,10 @@ def sessions_of(disease: str, index: int) -> tuple[str | None, ...]:
 
 def session_sources(
     key: np.random.SeedSequence, sessions: Iterable[str | None]
-) -> dict[str, np.random.Generator]:
+) -> dict[str | None, np.random.Generator]:
     """Session → its source of randomness, which does not depend on who comes to the other."""
     keys = dict(zip(SESSIONS, key.spawn(len(SESSIONS)), strict=True))
-    return {str(name): np.random.default_rng(keys[str(name)]) for name in sessions}
+    return {name: np.random.default_rng(keys[str(name)]) for name in sessions}
 
 
 def participants_table(subjects: dict[str, int]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from monai_transfer.bundle import Cohort
 from monai_transfer.data import patient_folds, write_datalist
-from monai_transfer.data.datalist import SPLITS
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.errors import InputError
 
 

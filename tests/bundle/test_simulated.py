@@ -55,7 +55,7 @@ def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("disease", "spacing_mm", "fragment"),
-    [("stroke", 2, "must be one of brats, ms, got stroke"), ("ms", 20, "lie between 0.5 and 10")],
+    [("stroke", 2, "must be one of brats, ms, wmh_baseline, wmh_followup, got stroke"), ("ms", 20, "lie between 0.5 and 10")],
 )
 def test_what_cannot_be_simulated_is_refused(
     disease: str, spacing_mm: float, fragment: str, cache: Path

@@ -5,7 +5,7 @@ import pytest
 
 from monai_transfer.simulation.anatomy import Anatomy, realise
 from monai_transfer.simulation.deformation import draw_warp
-from monai_transfer.simulation.subject import GRIDS
+from monai_transfer.simulation.body import GRIDS
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
 from monai_transfer.simulation.deformation import draw_warp
-from monai_transfer.simulation.subject import GRIDS
+from monai_transfer.simulation.body import GRIDS
 
 
 def make(seed: int, spacing_mm: float, brain_ml: float = 1250.0) -> Anatomy:

@@ -168,7 +168,7 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"disease": "stroke"}, "disease must be one of brats, ms, got stroke"),
+        ({"disease": "stroke"}, "disease must be one of brats, ms, wmh, got stroke"),
         ({"subjects": 0}, "subjects must lie between 1 and 9999, got 0"),
         ({"workers": 0}, "workers must lie between 1 and 256, got 0"),
         ({"protocol": "7T"}, "protocol must be one of"),
@@ -203,13 +203,13 @@ def test_two_runs_in_one_folder_make_one_cohort(
     """While this run simulates a subject, another finishes it."""
     alone = digests(make(tmp_path / "alone"))
     shared = tmp_path / "shared"
-    simulate = request.simulate_subject
+    simulate = request.simulate_visits
 
     def overtaken(*args: Any, **kwargs: Any) -> Any:
         monkeypatch.undo()
         make(shared)
         return simulate(*args, **kwargs)
 
-    monkeypatch.setattr(request, "simulate_subject", overtaken)
+    monkeypatch.setattr(request, "simulate_visits", overtaken)
     make(shared)
     assert digests(shared) == alone

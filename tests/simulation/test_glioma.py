@@ -16,7 +16,7 @@ from monai_transfer.simulation.glioma import (
     plan_glioma,
 )
 from monai_transfer.simulation.pathology import Pathology
-from monai_transfer.simulation.subject import GRIDS
+from monai_transfer.simulation.body import GRIDS
 
 GRID = GRIDS["brats"].respaced(2.0)
 Case = tuple[GliomaPlan, Warp, Anatomy, Pathology]

@@ -8,7 +8,8 @@ import pytest
 
 from monai_transfer.simulation.layout import subject_files, write_subject
 from monai_transfer.simulation.scanner import MODALITIES
-from monai_transfer.simulation.subject import GRIDS, Subject, simulate_subject
+from monai_transfer.simulation.body import GRIDS
+from monai_transfer.simulation.subject import Subject, simulate_subject
 
 
 @pytest.fixture(scope="module", params=["ms", "brats"])

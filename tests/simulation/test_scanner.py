@@ -159,5 +159,5 @@ def test_impossible_sequences_are_refused(change: dict[str, Any], message: str) 
 
 
 def test_a_scanner_needs_the_four_series_in_order() -> None:
-    with pytest.raises(InputError, match="sequences must be t1, t1c, t2, flair, in this order"):
+    with pytest.raises(InputError, match="sequences must be some of t1, t1c, t2, flair, in this order"):
         Scanner("test", 3.0, {"flair": STILL, "t1": STILL})

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.subject import grade_of, simulate_subject
+from monai_transfer.simulation.body import grade_of
+from monai_transfer.simulation.subject import simulate_subject
 
 
 def test_grades_are_mixed_as_in_brats_2018() -> None:
@@ -65,7 +66,7 @@ def test_scanners_store_in_their_own_units() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("stroke", 0, {}), "disease must be one of brats, ms, got stroke"),
+        (("stroke", 0, {}), "disease must be one of brats, ms, wmh, got stroke"),
         (("ms", 0, {"spacing_mm": 0.1}), "spacing_mm must lie between 0.5 and 10, got 0.1"),
         (("ms", -1, {}), "index must be 0 or more, got -1"),
         (("ms", 0, {"protocol": "7T"}), "protocol must be one of"),
