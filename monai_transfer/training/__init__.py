@@ -10,6 +10,7 @@ from monai_transfer.training.finite import StayFinite
 from monai_transfer.training.handlers import EngineProgress, History, TrainingProgress
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
+from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochSampler, SeededCacheDataset
@@ -31,6 +32,7 @@ from monai_transfer.training.segmentation import (
 from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
+from monai_transfer.training.unfreezing import GradualUnfreezing
 
 __all__ = [
     "BestWeights",
@@ -39,6 +41,7 @@ __all__ = [
     "EngineProgress",
     "EpochSampler",
     "EventLog",
+    "GradualUnfreezing",
     "History",
     "LabelMapd",
     "LesionAUC",
@@ -56,6 +59,7 @@ __all__ = [
     "class_weights",
     "conclude",
     "console",
+    "estimate_norms",
     "fold_threshold",
     "has_bfloat16",
     "is_program",
