@@ -67,12 +67,14 @@ def read_architecture(
         >>> read_architecture("ms_source", search=[bundles_dir()]).example
         (4, 16, 16, 16)
     """
-    with _folder(locate(str(bundle), search)) as folder:
-        name, config = folder.resolve().name, _config(folder)
+    path = locate(str(bundle), search)
+    name = path.stem if path.suffix == ".zip" else path.resolve().name
+    with _folder(path) as folder:
+        config = _config(name, folder)
         network = _trusted(folder, config) if trust else _plain_network(name, config)
         if not isinstance(network, nn.Module):
             raise InputError(name, "network_def", "be a network", got=type(network).__name__)
-        return Architecture(name, network, example_shape(network) or _example(folder, size))
+        return Architecture(name, network, example_shape(network) or _example(name, folder, size))
 
 
 @contextmanager
@@ -84,14 +86,15 @@ def _folder(path: Path) -> Iterator[Path]:
     if not zipfile.is_zipfile(path):
         raise InputError(path.name, "bundle", "be a folder or a zip of one")
     with tempfile.TemporaryDirectory() as unpacked, zipfile.ZipFile(path) as archive:
-        archive.extractall(unpacked)
+        members = [name for name in archive.namelist() if "/models/" not in f"/{name}"]
+        archive.extractall(unpacked, members)
         roots = [found.parent for found in sorted(Path(unpacked).rglob("configs"))]
         if not roots:
             raise InputError(path.name, "bundle", "hold a folder configs")
         yield roots[0]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(name: str, folder: Path) -> dict[str, Any]:
     for stem in _CONFIGS:
         for suffix in _SUFFIXES:
             path = folder / "configs" / f"{stem}.{suffix}"
@@ -100,7 +103,7 @@ def _config(folder: Path) -> dict[str, Any]:
                 if "network_def" in config:
                     return config
     rule = "have network_def in one of its configs"
-    raise InputError(folder.resolve().name, "bundle", rule, got=", ".join(_CONFIGS))
+    raise InputError(name, "bundle", rule, todo=f"Looked at are {', '.join(_CONFIGS)}.")
 
 
 def _trusted(folder: Path, config: Mapping[str, Any]) -> Any:
@@ -137,7 +140,7 @@ class _Plain:
         if length := _LENGTH.fullmatch(value):
             return len(self.value(length[1], within=within))
         if value.startswith(("$", "%")):
-            raise self._refusal("network_def", value)
+            raise self._refusal(value)
         return self._referred(value, within) if value.startswith("@") else value
 
     def _referred(self, reference: str, within: tuple[str, ...]) -> Any:
@@ -160,22 +163,22 @@ class _Plain:
         plain = isinstance(target, str) and not target.startswith(("$", "@", "%"))
         name = component.resolve_module_name() if plain else None
         known = isinstance(name, str) and name.startswith(_KNOWN)
-        found = pydoc.locate(name) if known else None
+        found = pydoc.locate(str(name)) if known else None
         if not (isinstance(found, type) and issubclass(found, nn.Module)):
-            raise self._refusal("network_def", target)
+            raise self._refusal(target)
 
-    def _refusal(self, what: str, got: Any) -> InputError:
+    def _refusal(self, got: Any) -> InputError:
         rule = "name networks of MONAI, torch or this package, and plain values"
         todo = "It would run code of the bundle: --trust allows that."
-        return InputError(self.bundle, what, rule, got=got, todo=todo)
+        return InputError(self.bundle, "network_def", rule, got=got, todo=todo)
 
 
-def _example(folder: Path, size: int) -> tuple[int, ...]:
+def _example(name: str, folder: Path, size: int) -> tuple[int, ...]:
     """As MONAI's ``verify_net_in_out`` takes it from the metadata."""
-    path = folder / "configs" / "metadata.json"
-    where = f"{folder.resolve().name} {path.name}"
+    where = f"{name} metadata.json"
     try:
-        image = ConfigParser.load_config_file(path)["network_data_format"]["inputs"]["image"]
+        metadata = ConfigParser.load_config_file(folder / "configs" / "metadata.json")
+        image = metadata["network_data_format"]["inputs"]["image"]
         spatial = _get_fake_spatial_shape(image["spatial_shape"], any=size)
         return int(image["num_channels"]), *spatial
     except (OSError, ValueError, KeyError, TypeError) as error:
