@@ -28,6 +28,7 @@ VERBS = (
     ["register"],
     ["preprocess"],
     ["brain"],
+    ["layers"],
 )
 
 

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from monai_transfer.bundle.architecture import Architecture, read_architecture
     from monai_transfer.bundle.catalogue import BundleCard, list_bundles
     from monai_transfer.bundle.cohort import Cohort
     from monai_transfer.bundle.exporting import export
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
 
 _HOMES = {
+    "Architecture": "architecture",
+    "read_architecture": "architecture",
     "BundleCard": "catalogue",
     "list_bundles": "catalogue",
     "Cohort": "cohort",
@@ -38,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Architecture",
     "BundleCard",
     "Cohort",
     "as_handler",
@@ -51,6 +55,7 @@ __all__ = [
     "mlflow_handler",
     "new_run_dir",
     "open_cohort",
+    "read_architecture",
     "resolved_config",
     "root",
     "siblings",

@@ -13,6 +13,7 @@ from monai_transfer import __version__
 from monai_transfer.cli.bias import bias
 from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
+from monai_transfer.cli.layers import layers
 from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.restoring import restore
@@ -66,6 +67,7 @@ app.command()(register)
 app.command()(preprocess)
 app.command()(restore)
 app.command()(brain)
+app.command()(layers)
 
 
 def _print_version(asked: bool) -> bool:  # noqa: FBT001 - typer passes it by position

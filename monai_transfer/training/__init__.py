@@ -11,6 +11,7 @@ from monai_transfer.training.finite import StayFinite
 from monai_transfer.training.handlers import EngineProgress, History, TrainingProgress
 from monai_transfer.training.inference import VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
+from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.prefix import KeptPrefix, RestInferer
 from monai_transfer.training.provenance import RunRecord
@@ -34,6 +35,7 @@ from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
 from monai_transfer.training.streaming import SKIPPED_LOGIT, FullyConvolutionalInferer
+from monai_transfer.training.unfreezing import GradualUnfreezing
 
 __all__ = [
     "SKIPPED_LOGIT",
@@ -46,6 +48,7 @@ __all__ = [
     "EpochSampler",
     "EventLog",
     "FullyConvolutionalInferer",
+    "GradualUnfreezing",
     "History",
     "KeptPrefix",
     "LabelMapd",
@@ -65,6 +68,7 @@ __all__ = [
     "class_weights",
     "conclude",
     "console",
+    "estimate_norms",
     "fold_threshold",
     "has_bfloat16",
     "is_program",

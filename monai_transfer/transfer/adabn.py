@@ -79,7 +79,7 @@ def re_estimate_norms(
         if not count:
             raise InputError(where, "batches", "be one at least, to estimate statistics from")
         after = network.state_dict()
-        infinite = [name for name in moving if not bool(after[name].isfinite().all())]
+        infinite = [n for n, t in after.items() if n in moving and not bool(t.isfinite().all())]
         if infinite:
             raise InputError(where, "statistics", "be finite", got=", ".join(infinite[:5]))
         others = digest((name, tensor) for name, tensor in after.items() if name not in moving)

@@ -54,7 +54,7 @@ def read_source(
     Raises:
         InputError: nothing there, no weights in the bundle, or a file that is not a state dict.
     """
-    path = _locate(str(source), search)
+    path = locate(str(source), search)
     if path.is_dir():
         metadata, weights, name = _read_folder(path)
     elif zipfile.is_zipfile(path) and path.suffix == ".zip":
@@ -66,7 +66,16 @@ def read_source(
     return Source(name, state, named, hashlib.sha256(weights).hexdigest(), notes)
 
 
-def _locate(source: str, search: Sequence[Path]) -> Path:
+def locate(source: str, search: Sequence[Path]) -> Path:
+    """Path of a bundle, zip or file.
+
+    Args:
+        source: a path, or a name in one of `search`.
+        search: folders that hold bundles.
+
+    Raises:
+        InputError: there is none; the names that there are.
+    """
     for candidate in (Path(source), *(folder / source for folder in search)):
         if candidate.exists():
             return candidate
