@@ -28,7 +28,7 @@ def g17(
         list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="Of 128 patches, of every training.")] = 200,
-    source: Annotated[str, typer.Option(help="Bundle whose weights are moved.")] = "wmh_source",
+    source_epochs: Annotated[int, typer.Option(min=1, help="Of the source's training.")] = 12,
     dataset_dir: Annotated[
         Path | None, typer.Option(help="Simulated cohort that is there already.")
     ] = None,
@@ -55,7 +55,7 @@ def g17(
         tuned=tuned or defaults.tuned,
         seeds=seeds or defaults.seeds,
         steps=steps,
-        source=source,
+        source_epochs=source_epochs,
         dataset_dir=dataset_dir,
     )
     results = plan.run()

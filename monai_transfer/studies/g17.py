@@ -33,7 +33,7 @@ class G17:
         tuned: how many of the last layers are tuned; 15 is all of them.
         seeds: repeats, each with its own subset, initialisation and patches.
         steps: of 128 patches, of every run: more cases are not also more training.
-        source: weights of the source; the bundle's.
+        source_epochs: of the source, which is trained on the baseline scans.
         dataset_dir: simulated by an earlier study; ``None`` simulates one.
 
     Raises:
@@ -51,7 +51,7 @@ class G17:
     tuned: Sequence[int] = (1, 3, 6, 9, 12, 15)
     seeds: Sequence[int] = (0, 1, 2)
     steps: int = 200
-    source: str = "wmh_source"
+    source_epochs: int = 12
     dataset_dir: Path | None = None
 
     def __post_init__(self) -> None:
@@ -92,16 +92,17 @@ class G17:
         return results
 
     def _stages(self) -> Iterator[tuple[str, list[str], list[Cell]]]:
-        """Bundle, configs over its ``train.json``, and runs: what needs no labels comes first."""
-        weights = bundles_dir() / self.source / "models" / "model.pt"
-        untuned = {"weights": str(weights)}
-        yield "wmh_source", ["evaluate.json"], [self._cell({"kind": HOME}, "baseline", untuned)]
-        yield "wmh_ft", ["evaluate.json"], [self._cell({"kind": DIRECT}, "followup", untuned)]
-        unlabelled = {"source": self.source}
-        yield "wmh_ft", ["adabn.json"], [self._cell({"kind": ADABN}, "followup", unlabelled)]
-        yield "wmh_ft", [], list(self._trainings())
+        """Bundle, configs over its ``train.json``, and runs: the source, then its uses."""
+        home = self._cell({"kind": HOME}, "baseline", {"epochs": self.source_epochs})
+        yield "wmh_source", [], [home]
+        source = str(self.output_dir / home.name / "model.pt")
+        direct = self._cell({"kind": DIRECT}, "followup", {"weights": source})
+        yield "wmh_ft", ["evaluate.json"], [direct]
+        unlabelled = self._cell({"kind": ADABN}, "followup", {"source": source})
+        yield "wmh_ft", ["adabn.json"], [unlabelled]
+        yield "wmh_ft", [], list(self._trainings(source))
 
-    def _trainings(self) -> Iterator[Cell]:
+    def _trainings(self, source: str) -> Iterator[Cell]:
         target = open_cohort(
             "wmh_followup",
             ["t1", "flair"],
@@ -112,7 +113,7 @@ class G17:
         for seed in self.seeds:
             for cases in self.cases:
                 epochs = _epochs(target.training(cases, seed), self.steps)
-                shared = {"cases": cases, "seed": seed, "epochs": epochs, "source": self.source}
+                shared = {"cases": cases, "seed": seed, "epochs": epochs, "source": source}
                 shared |= {"val_interval": max(1, epochs // 6), "patience": None}
                 for tuned in (0, *self.tuned):
                     kind = f"last:{tuned}" if tuned else SCRATCH
