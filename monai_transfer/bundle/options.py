@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from monai_transfer.errors import InputError
+from monai_transfer.metrics import METRICS
 
 _DIVISOR = 8
 """What three poolings need a size to be a multiple of; twice that leaves two voxels below them."""
@@ -133,6 +134,10 @@ def _are_regions(value: Any) -> bool:
     return whole and all(isinstance(v, list | tuple) and len(v) > 0 for v in value.values())
 
 
+def _are_metrics(value: Any) -> bool:
+    return _are_distinct(value, str) and "dice" in value and set(value) <= set(METRICS)
+
+
 def _is_device(value: Any) -> bool:
     try:
         device = torch.device(value)
@@ -143,6 +148,7 @@ def _is_device(value: Any) -> bool:
     )
 
 
+_TRUTH: _Rule = ("be True or False", lambda v: isinstance(v, bool))
 _SIZE: _Rule = (f"be three multiples of {_DIVISOR}, each at least {2 * _DIVISOR}", _is_size)
 _TEXT: _Rule = ("be a text", lambda v: isinstance(v, str) and v != "")
 _PATH_OR_NONE: _Rule = (
@@ -155,13 +161,21 @@ OPTIONS: Mapping[str, _Rule] = {
     "datalist": _PATH_OR_NONE,
     "manifest": _TEXT,
     "output_dir": _TEXT,
-    "resume": ("be True or False", lambda v: isinstance(v, bool)),
+    "resume": _TRUTH,
     "source": _PATH_OR_NONE,
     "weights": _TEXT,
     "cases": _whole(1, or_none=True),
     "seed": _whole(0),
     "epochs": _whole(1),
     "learning_rate": _above_0(1),
+    "learning_rate_decay": _above_0(1),
+    "weight_decay": ("lie in [0, 1]", lambda v: _is_number(v) and 0 <= v <= 1),
+    "dropout": ("lie in [0, 1)", lambda v: _is_number(v) and 0 <= v < 1),
+    "patience": _whole(1, or_none=True),
+    "lesion_fraction": _above_0(1),
+    "fixed_patches": _TRUTH,
+    "flip": _TRUTH,
+    "metrics": (f"list dice and others of {', '.join(METRICS)}", _are_metrics),
     "class_weight_decay": _above_0(1),
     "batch_size": _whole(1),
     "val_interval": _whole(1),
