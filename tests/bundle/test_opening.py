@@ -24,6 +24,18 @@ def test_a_folder_is_split_as_its_manifest_says_with_paths_that_exist(clinic: An
         assert all(Path(path).is_file() for path in (*entry["image"], entry["label"]))
 
 
+@pytest.mark.parametrize(("session", "sizes"), [("baseline", [3, 1, 1]), ("followup", [1, 1, 1])])
+def test_a_session_of_the_simulated_patients_is_split_as_its_table_tells(
+    session: str, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    defaults = {f"wmh_{session}": (5, 8.0)}
+    monkeypatch.setenv("MONAI_TRANSFER_CACHE", str(tmp_path))
+    monkeypatch.setattr("monai_transfer.bundle.simulated._DEFAULTS", defaults)
+    cohort = open_cohort(f"wmh_{session}", ["t1", "flair"])
+    assert [len(x) for x in (cohort.training(), cohort.validation, cohort.test)] == sizes
+    assert cohort.simulated
+
+
 @pytest.mark.parametrize("wanted", [["t1", "flair"], ["t2", "t1", "flair"], ["flair"]])
 def test_channels_come_in_the_asked_order_by_name(wanted: list[str], clinic: Any):
     cohort = open_cohort("ms", wanted, dataset_dir=clinic.folder, manifest=str(clinic.manifest))

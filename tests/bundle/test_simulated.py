@@ -41,6 +41,18 @@ def test_a_cohort_is_simulated_once_then_reused_and_goes_on_when_incomplete(
     assert contents(folder)[kept] == before[kept]
 
 
+def test_both_sessions_of_the_patients_are_one_cohort_simulated_once(
+    capsys: pytest.CaptureFixture[str],
+):
+    before, folder = simulated_default("wmh_baseline", ["t1", "flair"], subjects=5, spacing_mm=8)
+    assert "simulating 5 subjects (wmh) once" in capsys.readouterr().out
+    after, same = simulated_default("wmh_followup", ["t1", "flair"], subjects=5, spacing_mm=8)
+    assert f"the simulated cohort of 5 subjects in {folder} is reused" in capsys.readouterr().out
+    assert same == folder
+    assert (before.name, after.name) == ("simulated_wmh_baseline", "simulated_wmh_followup")
+    assert [len(find_subjects(manifest, folder)) for manifest in (before, after)] == [5, 3]
+
+
 def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
     folders = {
@@ -55,7 +67,10 @@ def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     ("disease", "spacing_mm", "fragment"),
-    [("stroke", 2, "must be one of brats, ms, wmh_baseline, wmh_followup, got stroke"), ("ms", 20, "lie between 0.5 and 10")],
+    [
+        ("stroke", 2, "must be one of brats, ms, wmh_baseline, wmh_followup, got stroke"),
+        ("ms", 20, "lie between 0.5 and 10"),
+    ],
 )
 def test_what_cannot_be_simulated_is_refused(
     disease: str, spacing_mm: float, fragment: str, cache: Path

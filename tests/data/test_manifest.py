@@ -7,6 +7,7 @@ import pytest
 
 from monai_transfer.data import manifest as manifest_module
 from monai_transfer.data import manifest_names, manifest_path, read_manifest
+from monai_transfer.data.manifest import Participants
 from monai_transfer.errors import InputError
 
 Raw = dict[str, Any]
@@ -33,7 +34,7 @@ def refused(raw: Raw, folder: Path) -> list[str]:
 def test_every_manifest_that_is_shipped_reads_and_is_named_like_its_file(name: str) -> None:
     manifest = read_manifest(manifest_path(name))
     assert manifest.name == name
-    assert list(manifest.modalities) == ["t1", "t1c", "t2", "flair"]
+    assert list(manifest.modalities) in (["t1", "t1c", "t2", "flair"], ["t1", "flair"])
     assert manifest.labels[0] == "background"
 
 
@@ -207,6 +208,44 @@ def test_a_table_of_participants_takes_the_place_of_the_group_field(
         "key groups must list the texts of the column 'grade'",
         "key participants.file must stay inside the data folder",
     ]
+
+
+def test_a_table_may_tell_the_sets_instead_of_numbers(raw: Raw, tmp_path: Path) -> None:
+    told = {"recipe": "participants", "file": "../p.tsv", "column": "split", "source": "ours"}
+    raw["split"] = {**told, "validation": 2, "colum": "x"}
+    assert [line.strip().partition(". Did")[0] for line in refused(raw, tmp_path)] == [
+        "key split.validation is unknown",
+        "key split.colum is unknown",
+    ]
+    raw["split"] = told
+    (line,) = refused(raw, tmp_path)
+    assert "key split.file must stay inside the data folder, got '../p.tsv'" in line
+    raw["split"] = {**told, "file": "p.tsv"}
+    (tmp_path / "told.json").write_text(json.dumps(raw))
+    split = read_manifest(tmp_path / "told.json").split
+    assert split.told == Participants("p.tsv", "split")
+    assert split.validation is split.test is None
+
+
+def test_drawn_sets_need_no_table(raw: Raw, tmp_path: Path) -> None:
+    raw["split"]["column"] = "split"
+    (line,) = refused(raw, tmp_path)
+    assert "key split.column is unknown" in line
+
+
+@pytest.mark.parametrize(
+    ("session", "subjects", "cases"), [("baseline", 280, ()), ("followup", 159, (2, 3, 100))]
+)
+def test_run_dmc_has_the_papers_counts_and_one_split_for_both_domains(
+    session: str, subjects: int, cases: tuple[int, ...]
+) -> None:
+    manifest = read_manifest(manifest_path(f"rundmc_{session}"))
+    assert manifest.counts is not None
+    assert manifest.counts.subjects == subjects
+    assert manifest.split.told == Participants("participants.tsv", "split")
+    assert set(cases) <= set(manifest.split.cases)
+    simulated = read_manifest(manifest_path(f"simulated_wmh_{session}"))
+    assert simulated.split.told == manifest.split.told
 
 
 def test_a_path_of_a_manifest_is_taken_as_it_is() -> None:

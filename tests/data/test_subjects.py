@@ -3,7 +3,15 @@ import shutil
 
 import pytest
 
-from monai_transfer.data import build_datalist, find_subjects, manifest_path, read_manifest
+from monai_transfer.data import (
+    build_datalist,
+    empty_shares,
+    find_subjects,
+    manifest_path,
+    read_manifest,
+)
+from monai_transfer.data.manifest import Participants, Split
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.errors import InputError
 
 
@@ -215,3 +223,69 @@ def test_the_open_ms_set_is_read_as_its_repository_lays_it_out(tmp_path):
         "T2",
         "FLAIR",
     ]
+
+
+@pytest.fixture
+def told(sessions):
+    split = Split("participants", None, None, (), "ours", Participants("participants.tsv", "set"))
+    return dataclasses.replace(sessions, groups=(), participants=None, split=split)
+
+
+def write_sets(folder, *lines):
+    (folder / "participants.tsv").write_text("\n".join(["participant_id\tset", *lines]) + "\n")
+
+
+def test_sets_are_those_that_the_table_tells_for_every_session(bids, told):
+    write_sets(bids, "sub-01\ttest", "sub-02\ttraining", "sub-03\tvalidation")
+    datalist = build_datalist(told, bids, seed=5)
+    assert {part: [e["subject"] for e in datalist[part]] for part in SPLITS} == {
+        "training": ["sub-02_ses-1"],
+        "validation": [],
+        "test": ["sub-01_ses-1", "sub-01_ses-2"],
+    }
+    made = {"recipe": "participants", "file": "participants.tsv", "column": "set"}
+    assert datalist["split"] == made
+    assert empty_shares(datalist) == []
+
+
+def test_a_set_that_is_unknown_or_not_told_is_a_line_that_names_the_subject(bids, told):
+    write_sets(bids, "sub-01\ttrain")
+    with pytest.raises(InputError) as error:
+        find_subjects(told, bids)
+    rule = "set must be one of training, validation, test in the table, got"
+    assert [line.strip() for line in str(error.value).splitlines()[1:]] == [
+        f"sub-01_ses-1: {rule} train",
+        f"sub-01_ses-2: {rule} train",
+        f"sub-02_ses-1: {rule} none",
+    ]
+
+
+def test_a_patient_in_two_sets_is_refused(bids, told):
+    write_sets(bids, "sub-01\ttest", "sub-02\ttraining")
+    one = dataclasses.replace(told, patient="(sub)-0[0-9]")
+    with pytest.raises(InputError, match="sub: patient must be in one set, got test, training"):
+        find_subjects(one, bids)
+
+
+def test_without_the_table_or_with_numbers_beside_it_nothing_is_split(bids, told):
+    (bids / "participants.tsv").unlink()
+    with pytest.raises(InputError, match=r"participants.tsv: table of participants must exist"):
+        build_datalist(told, bids)
+    write_sets(bids, "sub-01\ttest", "sub-02\ttraining")
+    with pytest.raises(InputError, match="validation must be left out: the column set of partic"):
+        build_datalist(told, bids, validation=1)
+
+
+def test_the_wmh_challenge_is_read_as_its_archive_lays_it_out(tmp_path):
+    for site, subject in (("Utrecht", "0"), ("Singapore", "50"), ("GE3T", "100")):
+        for name in ("pre/T1", "pre/3DT1", "pre/FLAIR", "orig/FLAIR", "wmh"):
+            touch(tmp_path, f"{site}/{subject}/{name}.nii.gz")
+    found = find_subjects(read_manifest(manifest_path("wmh_challenge")), tmp_path)
+    first = found[0]
+    assert (first.subject, first.group, first.images, first.label) == (
+        "0",
+        "Utrecht",
+        ("Utrecht/0/pre/T1.nii.gz", "Utrecht/0/pre/FLAIR.nii.gz"),
+        "Utrecht/0/wmh.nii.gz",
+    )
+    assert [s.group for s in found] == ["Utrecht", "GE3T", "Singapore"]

@@ -305,6 +305,28 @@ def test_groups_are_in_the_participants_table(
     assert [entry["group"] for entry in found["training"]] == ["HGG", "LGG"]
 
 
+def test_sets_that_a_table_tells_are_told_again(
+    scans: Path, describe, make_recipe, quick, tmp_path: Path
+):
+    raw = tmp_path / "raw"
+    shutil.copytree(scans, raw)
+    sets = {"sub-0": "test", "sub-1": "training", "sub-2": "validation"}
+    rows = "".join(f"{subject}\t{name}\n" for subject, name in sets.items())
+    (raw / "people.tsv").write_text(f"participant_id\tset\n{rows}")
+    split = {"recipe": "participants", "file": "people.tsv", "column": "set", "source": "ours"}
+    (tmp_path / "told.json").write_text(json.dumps(describe(split=split)))
+    masks = "{subject}/{subject}_brain.nii.gz"
+    source = Source(read_manifest(tmp_path / "told.json"), raw, brain_masks=masks)
+    out = tmp_path / "out"
+    preprocess_cohort(source, make_recipe(bias_field=False), out, methods=quick)
+    assert (out / "participants.tsv").read_text() == f"participant_id\tsplit\n{rows}"
+    found = build_datalist(read_manifest(out / "manifest.json"), out)
+    listed = read_datalist(out / "datalist.json")
+    for name in ("training", "validation", "test"):
+        assert found[name] == listed[name]
+        assert [sets[entry["subject"]] for entry in listed[name]] == [name]
+
+
 def test_visits_keep_their_folders_and_their_patient(
     scans: Path, describe, make_recipe, quick, tmp_path: Path
 ):

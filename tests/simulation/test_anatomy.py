@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
-from monai_transfer.simulation.deformation import draw_warp
 from monai_transfer.simulation.body import GRIDS
+from monai_transfer.simulation.deformation import draw_warp
 
 
 def make(seed: int, spacing_mm: float, brain_ml: float = 1250.0) -> Anatomy:

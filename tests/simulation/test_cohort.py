@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from monai_transfer.data import build_datalist, check_datalist, manifest_path, read_manifest
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.errors import InputError
 from monai_transfer.simulation import request
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
@@ -39,6 +41,60 @@ def test_the_layout_is_that_of_brats_2018(tmp_path: Path) -> None:
 
 
 SUFFIXES = ("flair", "seg", "t1", "t1ce", "t2")
+
+
+PATIENT = "sub-wmh0001/ses-{0}/anat/sub-wmh0001_ses-{0}_{1}.nii.gz"
+
+
+def test_patients_with_hyperintensities_are_in_sessions_and_their_sets_in_a_table(
+    tmp_path: Path,
+) -> None:
+    made = make(tmp_path / "cohort", "wmh", subjects=5)
+    names = ("FLAIR", "space-FLAIR_T1w", "space-FLAIR_label-WMH_mask")
+    files = list(digests(made))
+    assert files[:2] == ["participants.tsv", RECORD]
+    assert files[2:8] == [PATIENT.format(s, n) for s in ("baseline", "followup") for n in names]
+    assert [name for name in files if "sub-wmh0004/ses-followup" in name] == []
+    table = (made / "participants.tsv").read_text().splitlines()
+    assert table[1:4] == ["sub-wmh0001\ttraining", "sub-wmh0002\tvalidation", "sub-wmh0003\ttest"]
+    assert len(table) == 6
+
+
+def test_a_cohort_of_two_sessions_is_resumed_and_grown_without_change(tmp_path: Path) -> None:
+    before = digests(make(tmp_path / "grown", "wmh", subjects=2))
+    (tmp_path / "grown" / PATIENT.format("followup", "FLAIR")).write_bytes(b"cut")
+    assert digests(make(tmp_path / "grown", "wmh", subjects=2)) == before
+    after = digests(make(tmp_path / "grown", "wmh", subjects=4, workers=2))
+    assert {name for name, digest in before.items() if after[name] != digest} == {
+        RECORD,
+        "participants.tsv",
+    }
+    assert after == digests(make(tmp_path / "whole", "wmh", subjects=4))
+
+
+def read_both(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """The datalists of both sessions, after the gate."""
+    datalists = []
+    for session in ("baseline", "followup"):
+        manifest = read_manifest(manifest_path(f"simulated_wmh_{session}{kind}"))
+        datalists.append(build_datalist(manifest, folder))
+        faults = check_datalist(datalists[-1], folder)
+        assert [fault for fault in faults if fault.severity == "error"] == []
+    return datalists
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_both_manifests_find_the_same_patients_in_the_same_sets(
+    tmp_path: Path, *, raw: bool
+) -> None:
+    made = make(tmp_path, "wmh", subjects=9, spacing_mm=6.0, raw=raw)
+    before, after = read_both(made, "_raw" if raw else "")
+    assert [len(before[part]) for part in SPLITS] == [6, 1, 2]
+    assert [len(after[part]) for part in SPLITS] == [3, 1, 2]
+    for part in SPLITS:
+        patients = [{entry["patient"] for entry in one[part]} for one in (before, after)]
+        assert patients[1] <= patients[0]
+    assert before["modality"] == {"0": "t1", "1": "flair"}
 
 
 @pytest.mark.parametrize(("raw", "files"), [(False, 5), (True, 13)])

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.anatomy import Anatomy, realise, scout
+from monai_transfer.simulation.body import GRIDS
 from monai_transfer.simulation.deformation import Warp, draw_warp
 from monai_transfer.simulation.glioma import (
     CORE,
@@ -16,7 +17,6 @@ from monai_transfer.simulation.glioma import (
     plan_glioma,
 )
 from monai_transfer.simulation.pathology import Pathology
-from monai_transfer.simulation.body import GRIDS
 
 GRID = GRIDS["brats"].respaced(2.0)
 Case = tuple[GliomaPlan, Warp, Anatomy, Pathology]

@@ -6,13 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from monai_transfer.simulation.layout import subject_files, write_subject
-from monai_transfer.simulation.scanner import MODALITIES
 from monai_transfer.simulation.body import GRIDS
+from monai_transfer.simulation.layout import subject_files, write_subject
 from monai_transfer.simulation.subject import Subject, simulate_subject
 
 
-@pytest.fixture(scope="module", params=["ms", "brats"])
+@pytest.fixture(scope="module", params=["ms", "brats", "wmh"])
 def subject(request: pytest.FixtureRequest) -> Subject:
     return simulate_subject(request.param, 1, spacing_mm=8.0)
 
@@ -32,22 +31,30 @@ def test_names_are_those_of_the_real_sets() -> None:
         "flair": "anat/sub-ms0012_space-MNI_FLAIR.nii.gz",
         "label": "anat/sub-ms0012_space-MNI_label-lesion_mask.nii.gz",
     }
+    assert {k: v.as_posix() for k, v in subject_files("wmh", 0, "followup").items()} == {
+        "t1": "ses-followup/anat/sub-wmh0001_ses-followup_space-FLAIR_T1w.nii.gz",
+        "flair": "ses-followup/anat/sub-wmh0001_ses-followup_FLAIR.nii.gz",
+        "label": "ses-followup/anat/sub-wmh0001_ses-followup_space-FLAIR_label-WMH_mask.nii.gz",
+    }
 
 
 def test_files_read_back_in_ras_are_the_subject(subject: Subject, tmp_path: Path) -> None:
     write_subject(subject, tmp_path)
-    for content, path in subject_files(subject.disease, subject.index).items():
+    names = list(subject.scanner.sequences)
+    files = subject_files(subject.disease, subject.index, subject.session)
+    assert list(files) == [*names, "label"]
+    for content, path in files.items():
         image = nib.load(tmp_path / path)
         canonical = nib.as_closest_canonical(image)
-        expected = subject.label if content == "label" else subject.image[MODALITIES.index(content)]
+        expected = subject.label if content == "label" else subject.image[names.index(content)]
         np.testing.assert_array_equal(np.asarray(canonical.dataobj), expected)
-        np.testing.assert_allclose(canonical.affine, subject.grid.affine)
+        np.testing.assert_allclose(canonical.affine, subject.grid.affine, atol=1e-5)
 
 
 def test_headers_say_simulated_and_where(subject: Subject, tmp_path: Path) -> None:
     write_subject(subject, tmp_path)
-    axes = {"ms": ("L", "A", "S"), "brats": ("L", "P", "S")}[subject.disease]
-    for path in subject_files(subject.disease, subject.index).values():
+    axes = ("L", "P" if subject.disease == "brats" else "A", "S")
+    for path in subject_files(subject.disease, subject.index, subject.session).values():
         header = nib.load(tmp_path / path).header
         assert b"simulated" in header["descrip"].item()
         assert header.get_data_dtype() == np.int16

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.protocols import PROTOCOLS, draw_scanner
+from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, draw_scanner, draw_visit
 from monai_transfer.simulation.scanner import Scanner, signal
 from monai_transfer.simulation.tissues import tissue
 
@@ -69,6 +69,33 @@ def test_fluid_stays_near_its_null_on_every_drawn_flair() -> None:
     ]
     assert max(np.abs(dark)) < 0.6
     assert np.mean(dark) == pytest.approx(0.2, abs=0.1)
+
+
+def test_the_two_visits_are_one_machine_each_with_the_slices_of_the_paper() -> None:
+    for session, slices in (("baseline", (5.0, 1.0)), ("followup", (3.0, 0.5))):
+        drawn = [draw_visit(np.random.default_rng(seed), session) for seed in range(20)]
+        flair = VISITS[session].sequences["flair"]
+        assert (flair.slice_mm, flair.gap_mm, flair.in_plane_mm) == (*slices, (1.0, 1.2))
+        assert VISITS[session].sequences["t1"].is_volume
+        for scanner in drawn:
+            got = scanner.sequences["flair"]
+            assert (got.tr_ms, got.te_ms, got.ti_ms) == (flair.tr_ms, flair.te_ms, flair.ti_ms)
+            assert scanner.gain == pytest.approx(VISITS[session].gain, rel=0.4)
+        assert len({scanner.sequences["flair"].noise_fraction for scanner in drawn}) == 20
+
+
+@pytest.mark.parametrize("session", VISITS)
+def test_hyperintensities_stand_out_of_both_visits(session: str) -> None:
+    scanner = VISITS[session]
+    levels = {
+        modality: {name: scanner.seeing(modality)(tissue(name, 1.5))
+                   for name in ("wm", "gm", "csf", "pale_wmh", "dense_wmh")}
+        for modality in ("t1", "flair")
+    }  # fmt: skip
+    t1, flair = levels["t1"], levels["flair"]
+    assert flair["wm"] < flair["gm"] < flair["pale_wmh"] < flair["dense_wmh"]
+    assert abs(flair["csf"]) < 0.3 * flair["wm"]
+    assert t1["csf"] < t1["gm"] < t1["dense_wmh"] + 0.1 * t1["wm"] < t1["pale_wmh"] < t1["wm"]
 
 
 def test_an_unknown_protocol_is_refused_with_the_closest() -> None:

@@ -67,6 +67,31 @@ def test_seed_and_index_determine_a_subject():
     assert first.shape != other.shape or not np.array_equal(first, other)
 
 
+def test_a_patient_of_two_sessions_has_slices_and_poses_of_each():
+    first, second = (
+        simulate_raw("wmh", 0, spacing_mm=2.0, session=session)
+        for session in ("baseline", "followup")
+    )
+    assert list(first) == list(second) == ["t1", "flair"]
+    np.testing.assert_allclose(voxel_sizes(first["t1"].affine), [2.0, 2.0, 2.0])
+    np.testing.assert_allclose(voxel_sizes(first["flair"].affine), [2.0, 2.0, 6.0])
+    np.testing.assert_allclose(voxel_sizes(second["flair"].affine), [2.0, 2.0, 3.5])
+    assert np.abs(first["flair"].to_body - second["flair"].to_body).max() > 0.5
+    volumes_ml = [
+        raw["flair"].lesion.sum() * np.prod(voxel_sizes(raw["flair"].affine)) / 1000.0
+        for raw in (first, second)
+    ]
+    prepared = simulate_subject("wmh", 0, spacing_mm=2.0)
+    assert volumes_ml[0] == pytest.approx(
+        prepared.label.sum() * prepared.grid.voxel_mm3 / 1000.0, rel=0.4
+    )
+    brains_ml = [
+        raw["flair"].brain.sum() * np.prod(voxel_sizes(raw["flair"].affine)) / 1000.0
+        for raw in (first, second)
+    ]
+    assert brains_ml[0] == pytest.approx(brains_ml[1], rel=0.02)
+
+
 def test_a_tumour_is_labelled_on_the_grid_of_each_series():
     raw = simulate_raw("brats", 0, spacing_mm=5.0)
     for series in raw.values():

@@ -102,6 +102,18 @@ def test_a_subject_without_one_of_its_files_whole_is_not_complete(tmp_path: Path
     assert not is_complete_raw(tmp_path, "ms", 0)
 
 
+def test_both_sessions_of_a_patient_must_be_whole(tmp_path: Path):
+    made = simulate_cohort("wmh", tmp_path, subjects=1, spacing_mm=8.0, raw=True, progress=False)
+    patient = made / raw_folder("wmh", 0)
+    assert is_complete_raw(patient, "wmh", 0)
+    label = nib.load(patient / "ses-followup/anat/sub-wmh0001_ses-followup_space-FLAIR_dseg.nii.gz")
+    flair = nib.load(patient / "ses-followup/anat/sub-wmh0001_ses-followup_FLAIR.nii.gz")
+    np.testing.assert_array_equal(label.affine, flair.affine)
+    truth = patient / "ses-followup/truth"
+    (truth / "sub-wmh0001_ses-followup_from-T1w_to-FLAIR_mode-image_xfm.txt").unlink()
+    assert not is_complete_raw(patient, "wmh", 0)
+
+
 def test_raw_and_prepared_folders_never_mix(tmp_path: Path, cohort: Path):
     with pytest.raises(InputError, match="raw must be False as asked for, got True"):
         simulate_cohort("ms", cohort, subjects=2, spacing_mm=SPACING_MM, progress=False)

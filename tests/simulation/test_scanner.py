@@ -14,6 +14,7 @@ from monai_transfer.simulation.scanner import (
     draw_bias,
     form_image,
     signal,
+    slice_centres_mm,
     slice_profile,
 )
 from monai_transfer.simulation.tissues import Tissue
@@ -35,6 +36,14 @@ def image_of(ideal: np.ndarray, sequence: Sequence, *, seed: int = 0, **numbers:
         spacing_mm=1.0,
         reference=1.0,
     )
+
+
+def test_slices_lie_where_the_profile_says() -> None:
+    acquire, _ = slice_profile(60, 0.5, thickness_mm=3.0, pitch_mm=3.5, phase=0.4)
+    centres_mm = slice_centres_mm(60, 0.5, pitch_mm=3.5, phase=0.4)
+    voxels_mm = 0.5 * (np.arange(60) + 0.5)
+    np.testing.assert_allclose(acquire[1:-1] @ voxels_mm, centres_mm[1:-1], atol=1e-5)
+    np.testing.assert_allclose(slice_centres_mm(3, 2.0, pitch_mm=1.0, phase=0.4), [1.0, 3.0, 5.0])
 
 
 def test_spin_echo_by_hand() -> None:
@@ -148,6 +157,7 @@ def test_the_bias_field_has_the_variation_asked_for(brain: Anatomy, cv: float) -
     [
         ({"tr_ms": 0.0}, "tr_ms must be positive, got 0.0"),
         ({"ti_ms": 600.0}, "ti_ms must lie between 0 and tr_ms, got 600.0"),
+        ({"in_plane_mm": (1.0, 0.0)}, "in_plane_mm must be positive"),
         ({"gap_mm": -1.0}, "gap_mm must be 0 or more, got -1.0"),
         ({"noise_fraction": -0.1}, "noise_fraction must be 0 or more"),
         ({"slice_axis": 3}, "slice_axis must be one of 0, 1, 2, got 3"),
@@ -158,6 +168,28 @@ def test_impossible_sequences_are_refused(change: dict[str, Any], message: str) 
         Sequence(**{"tr_ms": 500.0, "te_ms": 10.0, **change})
 
 
-def test_a_scanner_needs_the_four_series_in_order() -> None:
-    with pytest.raises(InputError, match="sequences must be some of t1, t1c, t2, flair, in this order"):
-        Scanner("test", 3.0, {"flair": STILL, "t1": STILL})
+@pytest.mark.parametrize(
+    ("slice_axis", "profiles"),
+    [
+        (0, ((5.0, 6.0), (1.0, 1.0), (1.2, 1.2))),
+        (1, ((1.0, 1.0), (5.0, 6.0), (1.2, 1.2))),
+        (2, ((1.0, 1.0), (1.2, 1.2), (5.0, 6.0))),
+    ],
+)
+def test_in_plane_spacing_is_that_of_the_two_axes_in_the_slice(
+    slice_axis: int, profiles: tuple[tuple[float, float], ...]
+) -> None:
+    sequence = Sequence(
+        tr_ms=9000.0, te_ms=84.0, slice_mm=5.0, gap_mm=1.0, in_plane_mm=(1.0, 1.2),
+        slice_axis=slice_axis,
+    )  # fmt: skip
+    assert tuple(sequence.profile_mm(axis) for axis in range(3)) == profiles
+    assert not sequence.is_volume
+
+
+@pytest.mark.parametrize("sequences", [{"flair": STILL, "t1": STILL}, {}, {"pd": STILL}])
+def test_a_scanner_needs_its_series_in_order(sequences: dict[str, Sequence]) -> None:
+    with pytest.raises(
+        InputError, match="sequences must be some of t1, t1c, t2, flair, in this order"
+    ):
+        Scanner("test", 3.0, sequences)

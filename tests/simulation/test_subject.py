@@ -70,6 +70,12 @@ def test_scanners_store_in_their_own_units() -> None:
         (("ms", 0, {"spacing_mm": 0.1}), "spacing_mm must lie between 0.5 and 10, got 0.1"),
         (("ms", -1, {}), "index must be 0 or more, got -1"),
         (("ms", 0, {"protocol": "7T"}), "protocol must be one of"),
+        (("ms", 0, {"session": "baseline"}), "session must be left out for ms, got baseline"),
+        (("wmh", 0, {"session": "third"}), "session must be one of baseline, followup"),
+        (
+            ("wmh", 0, {"protocol": "3T-volume"}),
+            "protocol must be left out for wmh, whose sessions",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(

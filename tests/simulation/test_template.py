@@ -34,7 +34,13 @@ def test_distance_to_the_ventricles(where: tuple[int, int, int], low: float, hig
 
 @pytest.mark.parametrize(
     ("name", "inside"),
-    [("iron", (20, -4, -1)), ("limbic", (38, 2, 0)), ("choroid", (23, -42, 8))],
+    [
+        ("iron", (20, -4, -1)),
+        ("limbic", (38, 2, 0)),
+        ("choroid", (23, -42, 8)),
+        ("caps", (19, 36, 6)),
+        ("spared", (24, -62, -36)),
+    ],
 )
 def test_structures_lie_on_both_sides(name: str, inside: tuple[int, int, int]) -> None:
     x, y, z = inside
