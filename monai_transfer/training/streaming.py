@@ -34,7 +34,8 @@ class FullyConvolutionalInferer(Inferer):
 
     Args:
         max_voxels: voxels that go through at once, the network's margins included, unless one
-            slice alone has more. The default patch network holds about 2.5 kB for each.
+            slice alone has more. The default patch network needs about 1.2 kB for each, measured in
+            float32 on a CPU.
         amp: bfloat16 where the hardware has it; otherwise, and without, float32.
         skip: leave out what holds no brain (no voxel other than zero in any channel). Its logits
             are then :data:`SKIPPED_LOGIT` for the background and 0 for the other classes.
