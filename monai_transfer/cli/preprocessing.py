@@ -1,5 +1,7 @@
 """The verb ``preprocess``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from monai_transfer.imaging.recipe import Preparation
     from monai_transfer.preprocessing import Methods, Summary
+    from monai_transfer.preprocessing.cohort import Progress
 
 _REGISTRATIONS = ("ours", "elastix")
 
@@ -67,7 +70,6 @@ def preprocess(
     Example: `monai-transfer preprocess clinic.json --preset k19 --dataset-dir raw
     --output prepared --workers 8`
     """
-    from monai_transfer._terminal import console, progress_bar
     from monai_transfer.data import manifest_path, read_manifest
     from monai_transfer.imaging import named_recipe, read_standard_scale
     from monai_transfer.preprocessing import Source, preprocess_cohort
@@ -77,15 +79,8 @@ def preprocess(
     described = read_manifest(manifest_path(manifest))
     source = Source(described, dataset_dir, brain_masks, seed, validation, test, partial)
     scale = None if standard_scale is None else read_standard_scale(standard_scale)
-    with progress_bar(show=console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        try:
+    try:
+        with _progress() as tell:
             summary = preprocess_cohort(
                 source,
                 recipe,
@@ -95,12 +90,28 @@ def preprocess(
                 workers=workers,
                 progress=tell,
             )
-        except KeyboardInterrupt:
-            typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
-            raise
+    except KeyboardInterrupt:  # after the bar is gone
+        typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
+        raise
     _say(summary, output, needs_scale=recipe.preparation.nyul and standard_scale is None)
     if summary.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator["Progress"]:
+    """A bar for each thing that is done, where there is a terminal to draw it on."""
+    from monai_transfer._terminal import console, progress_bar
+
+    with progress_bar(show=console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield tell
 
 
 def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods":
