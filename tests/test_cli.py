@@ -214,7 +214,7 @@ def test_a_share_of_so_few_patients_that_it_is_nobody_is_said_on_standard_error(
 def test_build_draws_another_split_for_another_seed(clinic: Path):
     drawn = set()
     for seed in range(8):
-        build(clinic, "--seed", seed)
+        build(clinic, "--seed", seed, "--overwrite")
         listed = json.loads((clinic / "list.json").read_text())
         drawn.add(tuple(entry["subject"] for entry in listed["test"]))
     assert len(drawn) > 1

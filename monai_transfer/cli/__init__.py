@@ -13,6 +13,7 @@ from monai_transfer import __version__
 from monai_transfer.cli.bias import bias
 from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
+from monai_transfer.cli.outputs import Overwrite, require_new
 from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.restoring import restore
@@ -110,6 +111,7 @@ def build(
     validation: Validation = None,
     test: Test = None,
     partial: Partial = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the Decathlon datalist of a data set: channels in named order, split by patient.
 
@@ -126,6 +128,7 @@ def build(
         write_datalist,
     )
 
+    require_new(output, overwrite=overwrite)
     datalist = build_datalist(
         read_manifest(manifest_path(description)),
         dataset_dir,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from monai_transfer.cli.outputs import Overwrite, require_new
 from monai_transfer.errors import InputError, choice
 
 
@@ -27,6 +28,7 @@ def register(
     label_output: Annotated[
         Path | None, typer.Option(help="The same on the fixed grid, nearest neighbour.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Align an image to another of the same head by mutual information, or to MNI152.
 
@@ -48,6 +50,7 @@ def register(
 
     if (label is None) != (label_output is None):
         raise InputError("register", "--label and --label-output", "be given together")
+    require_new(output, transform, label_output, overwrite=overwrite)
     methods = {"ours": LinearRegistration, "elastix": ElastixRegistration}
     if method not in methods:
         raise choice("register", "--method", method, methods)
