@@ -198,19 +198,23 @@ def bundles() -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from monai_transfer.bundle import list_bundles
 
-    table = Table("bundle", "task", "channels", "source", "score", box=None)
+    console = Console(highlight=False)
     for record in list_bundles():
-        table.add_row(
-            record.name,
-            record.task,
-            " ".join(record.channels),
-            record.source or "–",
-            record.score or "–",
-        )
-    Console().print(table)
+        rows = {
+            "task": record.task,
+            "channels": " ".join(record.channels),
+            "source": record.source or "–",
+            "score": record.score or "–",
+        }
+        block = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            block.add_row(f"  {name}", Text(value))
+        console.print(Text(record.name, "bold"))
+        console.print(block)
 
 
 def main() -> None:

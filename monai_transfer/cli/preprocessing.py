@@ -23,7 +23,7 @@ _REGISTRATIONS = ("ours", "elastix")
 def preprocess(
     manifest: Annotated[str, typer.Argument(help="Description of the raw data set: name or path.")],
     *,
-    preset: Annotated[str, typer.Option(help="Recipe: g17, k19, z22, gl20.")],
+    preset: Annotated[str, typer.Option(help="Recipe, one of those listed above.")],
     dataset_dir: Annotated[Path, typer.Option(help="Folder of the raw data set.")],
     output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
@@ -60,9 +60,20 @@ def preprocess(
     """Prepare a whole cohort of raw scans, so that a bundle can train on it.
 
     The recipe says what is done: registration to the reference or to MNI152, brain extraction, bias
-    field, standard scale, resampling; labels follow. A scan is a file, or a folder with one DICOM
-    series. OUTPUT holds a folder for each subject, after BIDS derivatives, a datalist and a
-    manifest that bundles take, and qc/index.html to look at.
+    field, standard scale, resampling; labels follow.
+
+    - `g17`: all on the FLAIR's grid, brain alone, bias field divided out
+    - `k19`: all in MNI space at 1 mm, brain alone, as g17, on one standard scale
+    - `z22`: T1, whole heads in MNI space at 1 mm
+    - `z22_bahc`: as z22; loaded without the 61 uppermost axial slices
+    - `z22_stroke`: as z22; loaded without the 29 uppermost
+    - `z22_ms`: as z22; loaded without the 50 lowest and 11 uppermost
+    - `z22_anatomy`: as z22_ms
+    - `gl20`: modalities on one grid already: brain alone, at 1 mm
+
+    A scan is a file, or a folder with one DICOM series. OUTPUT holds a folder for each subject,
+    after BIDS derivatives, a datalist and a manifest that bundles take, and qc/index.html to look
+    at.
 
     A subject that fails stops no other: it is listed at the end, and the status is 1. The same
     command goes on where it was interrupted, and does again only what changed.
