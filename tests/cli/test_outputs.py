@@ -13,16 +13,16 @@ from monai_transfer.cli import app
 RESUMING = {"simulate", "preprocess"}
 """Verbs that write into a folder, and go on with what is in it."""
 
-WRITING = {
-    "bias": ["bias", "no.nii.gz", "--output", "out.nii.gz", "--field", "field.nii.gz"],
-    "brain": ["brain", "no.nii.gz", "--output", "out.nii.gz"],
-    "manifest build": ["manifest", "build", "bids_ms", "--dataset-dir", "no", "--output", "out"],
-    "register": ["register", "no.nii.gz", "no.nii.gz", "--output", "out.nii.gz"]
-    + ["--transform", "t.txt", "--label", "no.nii.gz", "--label-output", "l.nii.gz"],
-    "restore": ["restore", "no.nii.gz", "--prepared", "no", "--output", "out.nii.gz"],
-    "submit": ["submit", "no", "--manifest", "brats2018_validation", "--dataset-dir", "no"]
-    + ["--output", "out.zip"],
+CALLS = {
+    "bias": "no.nii.gz --output out.nii.gz --field field.nii.gz",
+    "brain": "no.nii.gz --output out.nii.gz",
+    "manifest build": "bids_ms --dataset-dir no --output out",
+    "register": "no.nii.gz no.nii.gz --output out.nii.gz --transform t.txt "
+    "--label no.nii.gz --label-output l.nii.gz",
+    "restore": "no.nii.gz --prepared no --output out.nii.gz",
+    "submit": "no --manifest brats2018_validation --dataset-dir no --output out.zip",
 }
+WRITING = {verb: [*verb.split(), *words.split()] for verb, words in CALLS.items()}
 """Verb → a call of which nothing is there to be read."""
 
 OUTPUTS = {"--output", "--field", "--transform", "--label-output"}
