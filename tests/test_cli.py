@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from monai_transfer.bundle import bundles_dir
 from monai_transfer.cli import app
 from monai_transfer.data import manifest_path
 from monai_transfer.errors import InputError
+from monai_transfer.imaging import RECIPES
 
 VERBS = (
     ["simulate"],
@@ -215,7 +217,7 @@ def test_a_share_of_so_few_patients_that_it_is_nobody_is_said_on_standard_error(
 def test_build_draws_another_split_for_another_seed(clinic: Path):
     drawn = set()
     for seed in range(8):
-        build(clinic, "--seed", seed)
+        build(clinic, "--seed", seed, "--overwrite")
         listed = json.loads((clinic / "list.json").read_text())
         drawn.add(tuple(entry["subject"] for entry in listed["test"]))
     assert len(drawn) > 1
@@ -295,12 +297,40 @@ def test_check_takes_the_folder_of_the_datalist_where_none_is_named(clinic: Path
 def test_bundles_are_listed_with_their_channels_and_source():
     shown = command("bundles")
     assert shown.exit_code == 0
-    rows = {line.split()[0]: line for line in shown.stdout.splitlines() if line.strip()}
+    blocks: dict[str, dict[str, str]] = {}
+    for line in shown.stdout.splitlines():
+        if line.startswith(" "):
+            name, value = line.split(maxsplit=1)
+            blocks[[*blocks][-1]][name] = value.strip()
+        else:
+            blocks[line] = {}
     folders = {path.parents[1].name for path in bundles_dir().glob("*/configs/metadata.json")}
     assert folders
-    assert folders <= set(rows)
-    assert "t1 t1c t2 flair" in rows["brats_ft"]
-    assert "ms_source" in rows["brats_ft"]
+    assert folders == set(blocks)
+    assert blocks["brats_ft"]["channels"] == "t1 t1c t2 flair"
+    assert blocks["brats_ft"]["source"] == "ms_source"
+    assert blocks["ms_source"]["source"] == "–"
+
+
+def test_in_a_terminal_of_80_columns_a_bundle_is_told_in_a_few_lines():
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["bundles"]).stdout.splitlines()
+    assert max(map(len, shown)) <= 80
+    folders = [*bundles_dir().glob("*/configs/metadata.json")]
+    assert len(shown) <= 7 * len(folders)
+
+
+def test_every_recipe_is_a_line_of_the_help():
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["preprocess", "--help"]).output
+    lines = re.findall(r"^ *• (\w+): .+$", shown, re.MULTILINE)
+    assert lines == [*RECIPES]
+    dropped = {
+        name: re.search(rf"• {name}: (.*)", shown).group(1)
+        for name in ("z22_bahc", "z22_stroke", "z22_ms")
+    }
+    for name, told in dropped.items():
+        numbers = [*map(int, re.findall(r"(\d+) (?:lowest|uppermost)", told))]
+        assert numbers == [n for n in RECIPES[name].loading.dropped_slices if n]
+    assert RECIPES["z22_anatomy"].loading == RECIPES["z22_ms"].loading
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def simulated_default(
 
 
 def _say(what: str) -> None:
-    console.print(f"No --dataset_dir: {what}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"No data set given: {what}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _is_complete(manifest: Manifest, folder: Path, subjects: int) -> bool:

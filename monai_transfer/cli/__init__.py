@@ -14,6 +14,7 @@ from monai_transfer.cli.bias import bias
 from monai_transfer.cli.brain import brain
 from monai_transfer.cli.interruption import Interrupted, signals_raised
 from monai_transfer.cli.layers import layers
+from monai_transfer.cli.outputs import Overwrite, require_new
 from monai_transfer.cli.preprocessing import preprocess
 from monai_transfer.cli.registration import register
 from monai_transfer.cli.restoring import restore
@@ -114,6 +115,7 @@ def build(
     validation: Validation = None,
     test: Test = None,
     partial: Partial = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the Decathlon datalist of a data set: channels in named order, split by patient.
 
@@ -130,6 +132,7 @@ def build(
         write_datalist,
     )
 
+    require_new(output, overwrite=overwrite)
     datalist = build_datalist(
         read_manifest(manifest_path(description)),
         dataset_dir,
@@ -199,19 +202,23 @@ def bundles() -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from monai_transfer.bundle import list_bundles
 
-    table = Table("bundle", "task", "channels", "source", "score", box=None)
+    console = Console(highlight=False)
     for record in list_bundles():
-        table.add_row(
-            record.name,
-            record.task,
-            " ".join(record.channels),
-            record.source or "–",
-            record.score or "–",
-        )
-    Console().print(table)
+        rows = {
+            "task": record.task,
+            "channels": " ".join(record.channels),
+            "source": record.source or "–",
+            "score": record.score or "–",
+        }
+        block = Table.grid(padding=(0, 2))
+        for name, value in rows.items():
+            block.add_row(f"  {name}", Text(value))
+        console.print(Text(record.name, "bold"))
+        console.print(block)
 
 
 def main() -> None:

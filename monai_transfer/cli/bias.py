@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monai_transfer.cli.outputs import Overwrite, require_new
 from monai_transfer.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def bias(
     field: Annotated[
         Path | None, typer.Option(help="Write the field too, as a file of its own.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Take the bias field out of an image: N4, divided out of all voxels.
 
@@ -35,6 +37,7 @@ def bias(
     from monai_transfer.imaging import read_image, write_image
     from monai_transfer.imaging.bias_field import estimate_bias_field
 
+    require_new(output, field, overwrite=overwrite)
     scan = read_image(image)
     inside = None if mask is None else _voxels_on(scan, mask)
     try:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from monai_transfer.cli.outputs import Overwrite, require_new
+
 
 def brain(
     image: Annotated[Path, typer.Argument(help="A head: .nii, .nii.gz or .mha.")],
@@ -16,6 +18,7 @@ def brain(
             help="unet (built in), deepbet, hd-bet, synthstrip, or a command: {image} to {mask}."
         ),
     ] = "unet",
+    overwrite: Overwrite = False,
 ) -> None:
     """Write the brain mask of a head, of any contrast, on the image's own grid.
 
@@ -27,6 +30,7 @@ def brain(
     from monai_transfer.imaging import read_image, write_image
     from monai_transfer.imaging.brain import brain_extraction
 
+    require_new(output, overwrite=overwrite)
     extract = brain_extraction(method)
     read = read_image(image)
     mask = read.with_voxels(extract(read))

@@ -1,5 +1,7 @@
 """The verb ``preprocess``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
     from monai_transfer.imaging.recipe import Preparation
     from monai_transfer.preprocessing import Methods, Summary
+    from monai_transfer.preprocessing.cohort import Progress
 
 _REGISTRATIONS = ("ours", "elastix")
 
@@ -20,7 +23,7 @@ _REGISTRATIONS = ("ours", "elastix")
 def preprocess(
     manifest: Annotated[str, typer.Argument(help="Description of the raw data set: name or path.")],
     *,
-    preset: Annotated[str, typer.Option(help="Recipe: g17, k19, z22, gl20.")],
+    preset: Annotated[str, typer.Option(help="Recipe, one of those listed above.")],
     dataset_dir: Annotated[Path, typer.Option(help="Folder of the raw data set.")],
     output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
@@ -57,9 +60,20 @@ def preprocess(
     """Prepare a whole cohort of raw scans, so that a bundle can train on it.
 
     The recipe says what is done: registration to the reference or to MNI152, brain extraction, bias
-    field, standard scale, resampling; labels follow. A scan is a file, or a folder with one DICOM
-    series. OUTPUT holds a folder for each subject, after BIDS derivatives, a datalist and a
-    manifest that bundles take, and qc/index.html to look at.
+    field, standard scale, resampling; labels follow.
+
+    - `g17`: all on the FLAIR's grid, brain alone, bias field divided out
+    - `k19`: all in MNI space at 1 mm, brain alone, as g17, on one standard scale
+    - `z22`: T1, whole heads in MNI space at 1 mm
+    - `z22_bahc`: as z22; loaded without the 61 uppermost axial slices
+    - `z22_stroke`: as z22; loaded without the 29 uppermost
+    - `z22_ms`: as z22; loaded without the 50 lowest and 11 uppermost
+    - `z22_anatomy`: as z22_ms
+    - `gl20`: modalities on one grid already: brain alone, at 1 mm
+
+    A scan is a file, or a folder with one DICOM series. OUTPUT holds a folder for each subject,
+    after BIDS derivatives, a datalist and a manifest that bundles take, and qc/index.html to look
+    at.
 
     A subject that fails stops no other: it is listed at the end, and the status is 1. The same
     command goes on where it was interrupted, and does again only what changed.
@@ -67,7 +81,6 @@ def preprocess(
     Example: `monai-transfer preprocess clinic.json --preset k19 --dataset-dir raw
     --output prepared --workers 8`
     """
-    from monai_transfer._terminal import console, progress_bar
     from monai_transfer.data import manifest_path, read_manifest
     from monai_transfer.imaging import named_recipe, read_standard_scale
     from monai_transfer.preprocessing import Source, preprocess_cohort
@@ -77,15 +90,8 @@ def preprocess(
     described = read_manifest(manifest_path(manifest))
     source = Source(described, dataset_dir, brain_masks, seed, validation, test, partial)
     scale = None if standard_scale is None else read_standard_scale(standard_scale)
-    with progress_bar(show=console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
-
-        try:
+    try:
+        with _progress() as tell:
             summary = preprocess_cohort(
                 source,
                 recipe,
@@ -95,12 +101,28 @@ def preprocess(
                 workers=workers,
                 progress=tell,
             )
-        except KeyboardInterrupt:
-            typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
-            raise
+    except KeyboardInterrupt:  # after the bar is gone
+        typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
+        raise
     _say(summary, output, needs_scale=recipe.preparation.nyul and standard_scale is None)
     if summary.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> Iterator["Progress"]:
+    """A bar for each thing that is done, where there is a terminal to draw it on."""
+    from monai_transfer._terminal import console, progress_bar
+
+    with progress_bar(show=console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        yield tell
 
 
 def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods":

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from monai_transfer.cli.outputs import Overwrite, require_new
+
 
 def restore(
     segmentation: Annotated[Path, typer.Argument(help="Label map or mask of a prepared subject.")],
@@ -16,6 +18,7 @@ def restore(
     modality: Annotated[
         str | None, typer.Option(help="Whose scan; the recipe's reference if left out.")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Bring a segmentation of a prepared subject back to the grid of its raw scan.
 
@@ -28,6 +31,7 @@ def restore(
     from monai_transfer import preprocessing
     from monai_transfer.imaging import read_image, write_image
 
+    require_new(output, overwrite=overwrite)
     found = preprocessing.restore(read_image(segmentation), prepared, modality=modality)
     write_image(found, output)
     typer.echo(f"{segmentation} on the grid of {prepared.name}'s scan: {output}")

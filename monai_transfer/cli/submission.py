@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from monai_transfer.cli.outputs import Overwrite, require_new
+
 
 def submit(
     predictions: Annotated[Path, typer.Argument(help="Folder of segmentations, from inference.")],
@@ -15,6 +17,7 @@ def submit(
     ],
     dataset_dir: Annotated[Path, typer.Option(help="Folder of its images.")],
     output: Annotated[Path, typer.Option(help="Archive to write, ending in .zip.")],
+    overwrite: Overwrite = False,
 ) -> None:
     """Check segmentations and write the archive that a challenge's portal takes.
 
@@ -28,6 +31,7 @@ def submit(
     from monai_transfer.bundle import write_submission
     from monai_transfer.data import manifest_path
 
+    require_new(output, overwrite=overwrite)
     described = manifest_path(manifest)
     names = write_submission(predictions, output, manifest=described, dataset_dir=dataset_dir)
     typer.echo(f"{output}: {len(names)} segmentations")

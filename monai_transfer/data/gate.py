@@ -60,9 +60,7 @@ def check_datalist(
     """
     root = Path(dataset_dir)
     if not root.is_dir():
-        raise InputError(
-            "gate", "data folder", "exist", got=root.as_posix(), todo="Check --dataset-dir."
-        )
+        raise InputError("gate", "data folder", "exist", got=root.as_posix())
     told = progress or (lambda *_: None)
     if cache_dir is None:
         return list(_judge(datalist, Reader(root), workers=workers, told=told)[0].faults)

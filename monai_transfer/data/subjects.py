@@ -63,18 +63,11 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
         >>> find_subjects(read_manifest(manifest_path("brats2018")), "no/such/folder")
         Traceback (most recent call last):
         ...
-        monai_transfer.errors.InputError: brats2018: data folder must exist, got no/such/folder. \
-Check --dataset-dir.
+        monai_transfer.errors.InputError: brats2018: data folder must exist, got no/such/folder.
     """
     root = Path(dataset_dir)
     if not root.is_dir():
-        raise InputError(
-            manifest.name,
-            "data folder",
-            "exist",
-            got=root.as_posix(),
-            todo="Check --dataset-dir.",
-        )
+        raise InputError(manifest.name, "data folder", "exist", got=root.as_posix())
     found = _files(manifest, root, manifest.layout, next(iter(manifest.modalities)))
     if not found:
         raise InputError(
@@ -82,7 +75,7 @@ Check --dataset-dir.
             "data folder",
             f"hold images named {manifest.layout}",
             got=f"none in {root.as_posix()}",
-            todo=f"Check --dataset-dir. How to obtain the data: {manifest.how_to_obtain}",
+            todo=f"Is it the right folder? How to obtain the data: {manifest.how_to_obtain}",
         )
     labels = {} if manifest.label is None else _files(manifest, root, manifest.label, _LABEL)
     groups = _told(manifest.participants, root)

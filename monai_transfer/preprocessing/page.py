@@ -14,21 +14,20 @@ _PICTURES = {
     "registration.jpg": (
         "Registration",
         "each moved image, and the edges of the one it was aligned to",
+        30,
     ),
-    "brain.jpg": ("Brain", "outline of the mask on the reference"),
-    "bias.jpg": ("Bias field", "before; the field, 0.5 black to 1.5 white; after"),
-    "histograms.jpg": (
-        "Histograms",
-        "of the brain, before (orange) and after (blue)",
-    ),
+    "brain.jpg": ("Brain", "outline of the mask on the reference", 22),
+    "bias.jpg": ("Bias field", "before; the field, 0.5 black to 1.5 white; after", 17),
+    "histograms.jpg": ("Histograms", "of the brain, before (orange) and after (blue)", 16),
 }
+"""File → title, what it shows, per cent of the window's width."""
 
 _STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5rem; color: #222; background: #fff }
 table { border-collapse: collapse; table-layout: fixed; width: 100% }
 th, td { padding: .4rem .6rem; text-align: left; vertical-align: top; border-top: 1px solid #ccc }
 thead th { position: sticky; top: 0; background: #fff; border: 0 }
-th:first-child { width: 10rem }
+th:first-child { width: 15% }
 th small { display: block; font-weight: normal; color: #666; max-width: 22rem }
 td.score { overflow-wrap: anywhere; font-variant-numeric: tabular-nums }
 img { display: block; background: #000; max-width: 100%; height: auto }
@@ -63,8 +62,8 @@ def write_page(
         _row(s, records[s], jobs[s], relative=relative[s], shown=shown) for s in worst_first
     )
     heads = "".join(
-        f"<th>{title}<small>{explained}</small></th>"
-        for title, explained in (_PICTURES[name] for name in shown)
+        f'<th style="width: {width}%">{title}<small>{explained}</small></th>'
+        for title, explained, width in (_PICTURES[name] for name in shown)
     )
     lost = "".join(f"<li>{html.escape(f'{s}: {reason}')}</li>" for s, reason in failures.items())
     title = f"{len(records)} prepared subject{'s' * (len(records) != 1)}"

@@ -110,10 +110,15 @@ def _picture(plane: Image) -> Slice:
 
 
 def _grey(plane: Slice, brain: NDArray[np.bool_]) -> Colours:
-    """From black at 0 or below to white at the brain's 99.5th percentile."""
-    shown = plane[brain]
-    top = float(np.percentile(shown, 99.5)) if shown.size else float(plane.max())
-    return _colours(plane / max(top, 1e-6))
+    """From black at 0 or below to white."""
+    return _colours(plane / _white(plane, brain))
+
+
+def _white(voxels: NDArray[np.float32], brain: NDArray[np.bool_]) -> float:
+    """The value that is shown white: the brain's 99.5th percentile."""
+    shown = voxels[brain]
+    top = float(np.percentile(shown, 99.5)) if shown.size else float(voxels.max())
+    return max(top, 1e-6)
 
 
 def _colours(share: Slice) -> Colours:
@@ -203,16 +208,20 @@ def viewer(prepared: Prepared, plan: Preparation) -> str:
     elif others:
         named, other = others[0], prepared.images[others[0]]
     drawn = edges(resample(other, grid).voxels).astype(np.float32)
+    shown = resample(reference, grid).voxels
+    brain = resample(prepared.brain, grid, interpolation="nearest").voxels
     page = view_img(
         nib.Nifti1Image(drawn, grid.affine),
-        bg_img=nib.Nifti1Image(resample(reference, grid).voxels, grid.affine),
+        bg_img=nib.Nifti1Image(np.clip(shown, 0, _white(shown, brain)), grid.affine),
+        cut_coords=grid.affine[:3] @ [*ndimage.center_of_mass(brain), 1],
         black_bg=True,
+        dim=0,
         threshold=0.5,
         cmap="autumn",
         colorbar=False,
         symmetric_cmap=False,
         resampling_interpolation="nearest",
-        title=f"edges of {named}",
+        title=f"{prepared.reference}, edges of {named}",
     )
     return str(page.get_standalone())
 

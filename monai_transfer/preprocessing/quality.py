@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monai_transfer._types import Mask, Voxels
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.recipe import Preparation
-from monai_transfer.imaging.registration import mni152, resample
+from monai_transfer.imaging.registration import RAS_TO_LPS, SpatialTransform, mni152, resample
 from monai_transfer.preprocessing.prepared import Prepared
 
 _BINS = 64
@@ -48,6 +49,25 @@ def _graded(values: NDArray[np.float32]) -> NDArray[np.intp]:
 def _entropy(shares: NDArray[np.float64]) -> float:
     some = shares[shares > 0]
     return float(-(some * np.log(some)).sum())
+
+
+def displacement_mm(transform: SpatialTransform, mask: Image) -> float:
+    """How far a registration moves the points of a mask, on average.
+
+    Args:
+        transform: fixed → moving.
+        mask: in the fixed space, at least one voxel above 0.
+
+    Example:
+        >>> from monai_transfer.imaging.registration import LinearTransform
+        >>> there = np.eye(4)
+        >>> there[:3, 3] = 3, 4, 0
+        >>> displacement_mm(LinearTransform(there), Image(np.ones((2, 2, 2)), np.eye(4)))
+        5.0
+    """
+    affine = RAS_TO_LPS @ mask.affine
+    points = np.argwhere(mask.voxels > 0) @ affine[:3, :3].T + affine[:3, 3]
+    return float(np.linalg.norm(transform.points(points) - points, axis=1).mean())
 
 
 def scores(prepared: Prepared, plan: Preparation) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What watches a training: progress and history."""
 
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.best import is_best
 from monai_transfer.training.losses import loss_of
 from monai_transfer.training.session import without_alarm
+
+_QUIET_S = 30.0
+"""A log without a bar is silent for no longer, but for an epoch that takes longer."""
 
 
 class EngineProgress:
@@ -66,6 +70,8 @@ class EngineProgress:
 class TrainingProgress(EngineProgress):
     """The bar of a training, and a line for each validation.
 
+    Where there is no terminal to draw a bar on, the end of an epoch is a line, at most one in 30 s.
+
     Args:
         validator: its metrics are shown after each validation.
     """
@@ -73,27 +79,38 @@ class TrainingProgress(EngineProgress):
     def __init__(self, validator: Engine) -> None:
         super().__init__("training")
         self.validator = validator
+        self._told_s = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Attach the bar to the trainer and the lines to the validator."""
         super().attach(engine)
         if idist.get_rank() == 0:
             self.validator.add_event_handler(Events.COMPLETED, self._report, engine)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self._tell)
 
     def describe(self, engine: Engine) -> str:
         """Epoch and loss of the last step."""
         return f"epoch {engine.state.epoch}/{engine.state.max_epochs} loss {loss_of(engine):.4f}"
 
+    def _start(self, engine: Engine) -> None:
+        super()._start(engine)
+        self._told_s = time.monotonic()
+
+    def _tell(self, engine: Engine) -> None:
+        if not console.is_terminal and time.monotonic() - self._told_s >= _QUIET_S:
+            self._say(self._line(engine))
+
     def _report(self, validator: Engine, trainer: Engine) -> None:
         metrics = ", ".join(f"{k} {v:.4f}" for k, v in validator.state.metrics.items())
         best = is_best(validator)
-        console.print(
-            f"epoch {trainer.state.epoch:>3}: loss {loss_of(trainer):.4f}, {metrics}"
-            f"{'  (best so far)' if best else ''}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        self._say(f"{self._line(trainer)}, {metrics}{'  (best so far)' if best else ''}")
+
+    def _line(self, trainer: Engine) -> str:
+        return f"epoch {trainer.state.epoch:>3}: loss {loss_of(trainer):.4f}"
+
+    def _say(self, line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._told_s = time.monotonic()
 
 
 class History:

@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
+from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.training.segmentation import read_label
 
@@ -19,7 +21,8 @@ _DOWN = 2.0
 class DecayingWeightCrossEntropy(nn.Module):
     """Weighted cross entropy; at epoch e the weight of a class is ``1 + (w − 1)·decay^e``.
 
-    Attach it to the trainer as a handler, and it follows the trainer's epochs.
+    Attach it to the trainer as a handler, and it follows the trainer's epochs; when these are too
+    few, it says so at the start.
 
     Args:
         class_weights: w of each class at epoch 0, see :func:`class_weights`.
@@ -56,21 +59,21 @@ class DecayingWeightCrossEntropy(nn.Module):
         return 1 + (self.initial - 1) * self.decay**epoch
 
     def warning(self, epochs: int) -> str | None:
-        """What to say of a training that ended before its weights came down; ``None``: they did.
+        """What to say of a training that ends before its weights come down; ``None``: they do.
 
         Args:
-            epochs: how many it had.
+            epochs: how many it has.
 
         Example:
             >>> DecayingWeightCrossEntropy([1.0, 101.0], decay=0.5).warning(epochs=2)
-            'Class weights came down to 51.0 only, not to 1: far too much will be marked. Train for
+            'Class weights come down to 51.0 only, not to 1: far too much will be marked. Train for
             8 epochs or more, or lower --class_weight_decay.'
         """
         reached = float(self.weights(epochs - 1).max())
         if reached <= _DOWN:
             return None
         said = (
-            f"Class weights came down to {reached:.1f} only, not to 1: far too much will be marked."
+            f"Class weights come down to {reached:.1f} only, not to 1: far too much will be marked."
         )
         if self.decay == 1:
             return f"{said} Lower --class_weight_decay."
@@ -91,7 +94,14 @@ class DecayingWeightCrossEntropy(nn.Module):
 
     def attach(self, engine: Engine) -> None:
         """Follow the epochs of a trainer."""
+        if idist.get_rank() == 0:
+            engine.add_event_handler(Events.STARTED, self._warn)
         engine.add_event_handler(Events.EPOCH_STARTED, self._follow)
+
+    def _warn(self, engine: Engine) -> None:
+        warning = self.warning(engine.state.max_epochs or 1)
+        if warning is not None:
+            console.print(warning, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
     def _follow(self, engine: Engine) -> None:
         self.epoch = engine.state.epoch - 1

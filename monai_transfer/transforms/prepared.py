@@ -60,7 +60,7 @@ class CheckPreparedd(MapTransform):
                 str(key),
                 f"be prepared as for {name} ({self.recipe.paper})",
                 got="; ".join(finding.told for finding in found),
-                todo=f"Run monai_transfer preprocess with --preset {name}; to take images as they "
+                todo=f"Run monai-transfer preprocess with --preset {name}; to take images as they "
                 "are, give a bundle --prepared '$None'.",
             )
             if any(finding.sure for finding in found):

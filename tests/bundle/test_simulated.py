@@ -27,11 +27,11 @@ def test_a_cohort_is_simulated_once_then_reused_and_goes_on_when_incomplete(
     assert folder.parent == cache
     first, second = find_subjects(manifest, folder)
     said = capsys.readouterr().out
-    assert said == f"No --dataset_dir: simulating 2 subjects (ms) once, into {folder}\n"
+    assert said == f"No data set given: simulating 2 subjects (ms) once, into {folder}\n"
     before = contents(folder)
     assert simulated_default("ms", ["t1"], subjects=2, spacing_mm=8) == (manifest, folder)
     said = capsys.readouterr().out
-    assert said == f"No --dataset_dir: the simulated cohort of 2 subjects in {folder} is reused.\n"
+    assert said == f"No data set given: the simulated cohort of 2 subjects in {folder} is reused.\n"
     assert contents(folder) == before
     (folder / second.images[1]).unlink()
     simulated_default("ms", ["t1"], subjects=2, spacing_mm=8)

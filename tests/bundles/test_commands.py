@@ -95,12 +95,12 @@ def test_without_data_a_cohort_is_simulated_once(
     options = (*room.line(tiny), "--output_dir")
     first = command("bundles/ms_source/train.json", *options, str(tmp_path / "one"))
     assert first.returncode == 0, first.stderr
-    assert "No --dataset_dir: simulating 20 subjects (ms) once, into " in first.stdout
+    assert "No data set given: simulating 20 subjects (ms) once, into " in first.stdout
     assert (
         "2 of 12 training, 4 validation, 4 test subjects." in first.stdout
     )  # a fifth, although the paper tests elsewhere
     second = command("bundles/ms_source/train.json", *options, str(tmp_path / "two"))
-    assert "No --dataset_dir: the simulated cohort of 20 subjects in " in second.stdout
+    assert "No data set given: the simulated cohort of 20 subjects in " in second.stdout
     ours, theirs = ((tmp_path / run / "metrics.csv").read_text() for run in ("one", "two"))
     assert ours == theirs
 

@@ -99,7 +99,7 @@ def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
         cause = cause.__cause__ or cause.__context__
     assert str(cause) == (
         f"{first(name, room).subject}: image must be prepared as for k19 (Kaur 2019, section 3.1), "
-        "got 0 % of the voxels are 0: the brain is not extracted. Run monai_transfer preprocess "
+        "got 0 % of the voxels are 0: the brain is not extracted. Run monai-transfer preprocess "
         "with --preset k19; to take images as they are, give a bundle --prepared '$None'."
     )
     assert list(Path("out").glob("*.nii.gz")) == []

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,31 @@ def test_an_image_and_its_label_come_onto_the_fixed_grid(folder: Path, tmp_path:
     brain, put = flair.voxels > 0, read_image(labels).voxels
     assert np.unique(put).tolist() == [0, 3]
     assert 2 * (brain & (put == 3)).sum() / (brain.sum() + (put == 3).sum()) > 0.95
+    far_mm, before, after = numbers(said)
+    centre_mm = np.argwhere(brain) @ flair.affine[:3, :3].T + flair.affine[:3, 3]
+    truth_mm = np.linalg.norm(centre_mm @ (POSE[:3, :3].T - np.eye(3)) + POSE[:3, 3], axis=1)
+    assert far_mm == pytest.approx(truth_mm.mean(), abs=0.5)
+    assert 1 < before < after - 0.02
+
+
+def numbers(said: str) -> tuple[float, ...]:
+    """How far, and the score before and after."""
+    told = (
+        r"moved by ([\d.]+) mm on average in the brain; "
+        r"normalised mutual information ([\d.]+) before, ([\d.]+) after \(1: nothing in common\)"
+    )
+    return tuple(map(float, re.search(told, said).groups()))
+
+
+def test_an_image_that_is_there_already_is_not_moved(folder: Path, tmp_path: Path):
+    image = str(folder / "flair.nii.gz")
+    options = ["--output", str(tmp_path / "m.nii.gz"), "--kind", "rigid"]
+    status, said = run(image, image, *options)
+    assert status == 0, said
+    far_mm, before, after = numbers(said)
+    assert far_mm < 0.1
+    assert before == 2
+    assert after > 1.9
 
 
 def test_a_whole_head_beside_the_template_is_told(tmp_path: Path):

@@ -68,7 +68,7 @@ def test_a_fault_is_one_line_that_can_be_printed_whatever_the_names_hold(cohort,
 
 
 def test_a_folder_that_is_not_there_is_said_once(cohort):
-    with pytest.raises(InputError, match="data folder must exist, got no/such/folder"):
+    with pytest.raises(InputError, match=r"data folder must exist, got no/such/folder\.$"):
         check_datalist(cohort.datalist, "no/such/folder")
 
 

@@ -74,10 +74,13 @@ def test_an_id_without_a_patient_is_a_line_of_the_error_too(cohort, brats):
 
 
 def test_a_wrong_folder_is_answered_with_layout_and_source(cohort, brats, tmp_path):
-    with pytest.raises(InputError, match="data folder must exist"):
+    with pytest.raises(InputError, match="data folder must exist") as gone:
         find_subjects(brats, tmp_path / "none")
-    with pytest.raises(InputError, match=r"\{subject\}_\{modality\}.*got none in .*How to obtain"):
+    told = r"\{subject\}_\{modality\}.*got none in .*Is it the right folder\? How to obtain"
+    with pytest.raises(InputError, match=told) as empty:
         find_subjects(brats, cohort.root / "HGG")
+    for error in (gone, empty):  # a verb spells the option otherwise than a bundle
+        assert "--dataset" not in str(error.value)
 
 
 def test_one_modality_needs_no_field_and_no_label_is_no_fault(cohort, brats):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -149,20 +150,51 @@ def test_a_registration_that_is_off_scores_lower(raw, make_recipe, scans: Path, 
 
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+with_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page")
+def browse(page: Path, folder: Path, *options: str) -> str:
+    """What the browser prints of a page."""
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command = [CHROMIUM, *quiet, *options, page.as_uri()]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def drawn(page: Path, folder: Path, *, width: int, height: int, **more: str) -> np.ndarray:
+    shot = folder / "shot.png"
+    options = [f"--{name}={value}" for name, value in more.items()]
+    browse(page, folder, f"--window-size={width},{height}", f"--screenshot={shot}", *options)
+    picture = matplotlib.image.imread(shot)[..., :3]
+    assert picture.shape[:2] == (height, width)
+    return picture
+
+
+@with_a_browser
 def test_a_browser_draws_it(cohort: Path, tmp_path: Path):
-    shot = tmp_path / "shot.png"
-    page = (cohort / "qc" / "index.html").as_uri()
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1600,700"]
-    folders = [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}"]
-    subprocess.run([CHROMIUM, *options, *folders, page], check=True, capture_output=True)
-    drawn = matplotlib.image.imread(shot)[..., :3]
-    assert drawn.shape[:2] == (700, 1600)
-    black = (drawn < 0.1).all(axis=-1).mean()  # the background of the slices
+    shown = drawn(cohort / "qc" / "index.html", tmp_path, width=1600, height=700)
+    black = (shown < 0.1).all(axis=-1).mean()  # the background of the slices
     assert black > 0.05
-    assert (drawn > 0.95).all(axis=-1).mean() > 0.1  # the page's own
+    assert (shown > 0.95).all(axis=-1).mean() > 0.1  # the page's own
+
+
+@with_a_browser
+@pytest.mark.parametrize("width", [1280, 1600])
+def test_nothing_of_it_lies_beyond_the_window(cohort: Path, tmp_path: Path, width: int):
+    """Measured by a script that is added to a copy."""
+    page = tmp_path / "index.html"
+    text = (cohort / "qc" / "index.html").read_text(encoding="utf-8")
+    asked = (
+        "const root = document.documentElement, cells = [...document.querySelectorAll('td')];"
+        "const over = cells.filter(cell => cell.scrollWidth > cell.clientWidth).length;"
+        "document.title = [root.scrollWidth, root.clientWidth, cells.length, over].join(' ')"
+    )
+    page.write_text(text.replace("</body>", f"<script>{asked}</script></body>"), encoding="utf-8")
+    told = browse(page, tmp_path, f"--window-size={width},900", "--dump-dom")
+    (title,) = re.findall("<title>(.*?)</title>", told)
+    needed, there, cells, over = map(int, title.split())
+    assert there > width - 30  # a scroll bar's width less
+    assert needed <= there
+    assert (cells, over) == (3 * 5, 0)
 
 
 def test_the_viewer_is_a_page_of_its_own(raw, make_recipe, quick, scans: Path):
@@ -173,5 +205,28 @@ def test_the_viewer_is_a_page_of_its_own(raw, make_recipe, quick, scans: Path):
     plan = make_recipe(bias_field=False)
     prepared = preprocess_subject(raw, plan, methods=replace(quick, brain=GivenMask(mask)))
     text = viewer(prepared, plan.preparation)
-    assert "edges of t1" in text
+    assert "flair, edges of t1" in text
     assert 'src="http' not in text
+
+
+@with_a_browser
+def test_in_the_viewer_the_brain_is_bright_beside_a_vessel_that_is_brighter(
+    make_recipe, quick, tmp_path: Path
+):
+    """A brain of 100 with a spot of 1000: shown from 0, it is white."""
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = -60
+    at = np.moveaxis(np.indices((31, 31, 31)), 0, -1) * 4 - 60
+    brain = np.linalg.norm(at, axis=-1) < 50
+    voxels = np.where(brain, 100, 0).astype(np.float32)
+    voxels[12:14, 15, 15] = 1000
+    plan = make_recipe(reference=None, registration=None, bias_field=False)
+    methods = replace(quick, brain=lambda image: brain)
+    prepared = preprocess_subject({"flair": Image(voxels, affine)}, plan, methods=methods)
+    page = tmp_path / "viewer.html"
+    page.write_text(viewer(prepared, plan.preparation), encoding="utf-8")
+    size = {"width": 1280, "height": 500}
+    shown = drawn(page, tmp_path, **size, **{"virtual-time-budget": "10000"})
+    slices = shown[60:400, 20:1260]
+    assert (slices.min(axis=-1) > 0.9).mean() > 0.2  # the brain
+    assert (slices.max(axis=-1) < 0.1).mean() > 0.2  # around it

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -220,3 +221,44 @@ def test_the_papers_recipes_prepare_what_they_promise(name: str):
         np.testing.assert_allclose(prepared.brain.spacing_mm, wanted.spacing_mm)
     empty = [(i.voxels[~prepared.brain.voxels] == 0).all() for i in prepared.images.values()]
     assert all(empty) == wanted.brain_extraction
+
+
+def on_the_template(flair: Image, mask: Image) -> Image:
+    """A head as z22 prepares it, the way to the template known."""
+    methods = Methods(brain=GivenMask(mask), to_template=Known())
+    prepared = preprocess_subject({"t1": flair}, named_recipe("z22"), methods=methods)
+    return prepared.images["t1"]
+
+
+@pytest.mark.parametrize("codes", ["LAS", "LPS", "PIR"])
+def test_the_order_of_storage_does_not_change_a_whole_head_on_the_template(codes: str):
+    images, _, methods = scanned("ras")
+    upright = [images["flair"], methods.brain.mask]
+    turned = [stored(image, codes) for image in upright]
+    plain, other = (on_the_template(*head) for head in (upright, turned))
+    np.testing.assert_array_equal(other.affine, plain.affine)
+    np.testing.assert_allclose(other.voxels, plain.voxels, rtol=0, atol=0.01)  # of 400
+
+
+def stored(image: Image, codes: str) -> Image:
+    """The same image, its voxels in another order."""
+    order = nib.orientations.ornt_transform(
+        nib.io_orientation(image.affine), nib.orientations.axcodes2ornt(codes)
+    )
+    affine = image.affine @ nib.orientations.inv_ornt_aff(order, image.shape)
+    return Image(nib.orientations.apply_orientation(image.voxels, order), affine)
+
+
+def test_an_oblique_head_lies_on_the_template_as_an_upright_one_does():
+    heads = {}
+    for kind in ("ras", "oblique"):
+        images, _, methods = scanned(kind)
+        heads[kind] = on_the_template(images["flair"], methods.brain.mask)
+    at = points_mm(Grid(heads["ras"].shape, heads["ras"].affine)) + SHIFT_MM
+    radius = np.linalg.norm(at / RADII_MM, axis=-1)
+    expected = seen(at, slope=0.5)[0]
+    for head in heads.values():
+        assert np.corrcoef(head.voxels[radius < 0.9], expected[radius < 0.9])[0, 1] > 0.99
+        assert head.voxels[(radius > 1.18) & (radius < 1.27)].mean() > 250  # the scalp of 400
+    inner = [head.voxels[radius < 0.9] for head in heads.values()]
+    assert np.corrcoef(*inner)[0, 1] > 0.99

@@ -1,7 +1,13 @@
 """The verb ``preprocess``, and DICOM series in a cohort."""
 
 import json
+import os
+import pty
 import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import itk
@@ -17,12 +23,16 @@ from monai_transfer.simulation.record import RECORD
 pytestmark = pytest.mark.usefixtures("no_viewer")
 
 
-def preprocess(folder: Path, scans: Path, *options: object) -> Result:
+def words(folder: Path, scans: Path, *options: object) -> list[str]:
     masks = ("--brain-masks", "{subject}/{subject}_brain.nii.gz")
     paths = ("--dataset-dir", scans, "--output", folder / "out")
     arguments = ["preprocess", folder / "clinic.json", "--preset", "g17", *paths, *masks, *options]
+    return list(map(str, arguments))
+
+
+def preprocess(folder: Path, scans: Path, *options: object) -> Result:
     runner = CliRunner(env={"COLUMNS": "200"})
-    return runner.invoke(app, list(map(str, arguments)), prog_name="monai-transfer")
+    return runner.invoke(app, words(folder, scans, *options), prog_name="monai-transfer")
 
 
 @pytest.fixture
@@ -87,6 +97,27 @@ def test_choices_that_do_not_exist_are_refused(folder: Path, one: Path):
         assert result.exit_code == 1
         assert f"got {got}" in result.output
     assert not (folder / "out").exists()
+
+
+def test_after_ctrl_c_the_message_is_all_that_is_left_on_the_terminal(folder: Path, scans: Path):
+    here, there = pty.openpty()
+    command = [sys.executable, "-m", "monai_transfer", *words(folder, scans)]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    ends = {"stdin": there, "stdout": there, "stderr": there}
+    running = subprocess.Popen(command, env=environment, start_new_session=True, **ends)
+    os.close(there)
+    drawn = b""
+    while b"Preparing" not in drawn:
+        drawn += os.read(here, 4096)
+    os.killpg(running.pid, signal.SIGINT)
+    with suppress(OSError):  # how Linux tells that the other end is closed
+        while more := os.read(here, 4096):
+            drawn += more
+    os.close(here)
+    assert running.wait() == 130
+    erased, told = drawn.decode().rsplit("\x1b[2K", 1)
+    assert "Preparing" in erased
+    assert told == "Stopped. What is done is kept; the same command goes on.\r\n"
 
 
 def test_a_folder_with_a_dicom_series_stands_for_a_file(folder: Path, one: Path, describe):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import ignite.distributed as idist
 import numpy as np
 import pandas as pd
@@ -5,7 +7,7 @@ import pytest
 from ignite.engine import Engine, Events
 from monai.handlers import ValidationHandler
 
-from monai_transfer.training import EngineProgress, History, TrainingProgress, console
+from monai_transfer.training import EngineProgress, History, TrainingProgress, console, handlers
 
 
 def run_with_history(path, trainer, validator, *, first: str, interval: int = 2) -> History:
@@ -174,6 +176,35 @@ def test_each_validation_prints_a_line_that_is_not_broken(
         "epoch   3: loss 1.0000, dice_[core] 0.1250, score 0.7500  (best so far)",
     ]
     assert descriptions[-1] == "epoch 3/3 loss 1.0000"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_without_a_terminal_an_epoch_is_a_line_at_most_every_30_s(
+    terminal, scripted_trainer, scripted_validator, monkeypatch
+):
+    now_s = 1000.0
+    monkeypatch.setattr(handlers, "time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(console, "_force_terminal", terminal)
+    validator, trainer = scripted_validator([0.5]), scripted_trainer([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    ValidationHandler(4, validator).attach(trainer)
+    progress = TrainingProgress(validator)
+    progress.bar.disable = True
+    progress.attach(trainer)
+
+    @trainer.on(Events.ITERATION_COMPLETED)
+    def pass_time(_engine):
+        nonlocal now_s
+        now_s += 20.0
+
+    with console.capture() as printed:
+        trainer.run(range(1), max_epochs=6)
+    lines = {
+        "epoch   2: loss 5.0000": 40,  # s after the start
+        "epoch   4: loss 3.0000, score 0.5000  (best so far)": 80,
+        "epoch   6: loss 1.0000": 120,
+    }
+    expected = [line for line in lines if "score" in line or not terminal]
+    assert [line for line in printed.get().splitlines() if "epoch" in line] == expected
 
 
 def test_only_the_first_of_several_processes_writes_and_draws(

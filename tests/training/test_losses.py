@@ -1,5 +1,6 @@
 import math
 
+import ignite.distributed as idist
 import nibabel as nib
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from ignite.engine import Events
 from monai.data import MetaTensor
 
 from monai_transfer.errors import InputError
-from monai_transfer.training import DecayingWeightCrossEntropy, class_weights
+from monai_transfer.training import DecayingWeightCrossEntropy, class_weights, console
 
 
 def write_label(path, voxels, *, slope=None):
@@ -77,15 +78,27 @@ def test_gradients_are_those_of_the_formula_and_metatensors_end_here():
     ("decay", "epochs", "said"),
     [
         # 1 + 400 / 2^7 = 4.1, 1 + 400 / 2^8 = 2.6; 1 + 400 / 2^9 = 1.8 is the first of at most 2
-        (0.5, 8, "came down to 4.1 only, not to 1: far too much will be marked. Train for 10 ep"),
-        (0.5, 9, "came down to 2.6 only"),
+        (0.5, 8, "come down to 4.1 only, not to 1: far too much will be marked. Train for 10 ep"),
+        (0.5, 9, "come down to 2.6 only"),
         (0.5, 10, None),
-        (1.0, 500, "came down to 401.0 only, not to 1: far too much will be marked. Lower"),
+        (1.0, 500, "come down to 401.0 only, not to 1: far too much will be marked. Lower"),
     ],
 )
-def test_a_training_that_ended_before_its_weights_came_down_is_warned_of(decay, epochs, said):
+def test_a_training_that_ends_before_its_weights_come_down_is_warned_of(decay, epochs, said):
     warning = DecayingWeightCrossEntropy([1.0, 401.0], decay).warning(epochs)
     assert warning is None if said is None else said in warning
+
+
+@pytest.mark.parametrize(("rank", "epochs", "told"), [(0, 2, 1), (0, 10, 0), (1, 2, 0)])
+def test_the_warning_comes_before_the_first_step_and_from_one_process(
+    rank, epochs, told, scripted_trainer, monkeypatch
+):
+    monkeypatch.setattr(idist, "get_rank", lambda: rank)
+    loss, trainer = DecayingWeightCrossEntropy([1.0, 401.0], 0.5), scripted_trainer([])
+    loss.attach(trainer)
+    with console.capture() as printed, pytest.raises(IndexError, match="the script is over"):
+        trainer.run(range(1), max_epochs=epochs)
+    assert printed.get().count("Class weights come down to 201.0 only") == told
 
 
 def test_weights_that_are_held_at_1_need_no_warning():

@@ -167,7 +167,7 @@ def test_a_training_whose_class_weights_are_still_high_ends_with_a_warning(
         keep(None, record)
         loss = DecayingWeightCrossEntropy([1.0, 401.0], decay=0.5)
         conclude(adaptation, record, history, loss=loss)  # of two epochs
-    assert "Class weights came down to 201.0 only" in printed.get()
+    assert "Class weights come down to 201.0 only" in printed.get()
 
 
 def test_the_last_line_names_a_dozen_files_of_many(adaptation, record):
