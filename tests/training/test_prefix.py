@@ -41,17 +41,17 @@ def patches(subjects: list[dict], *, fixed: bool = True) -> PatchDataset:
     return PatchDataset(subjects, fixed=fixed, seed=3)
 
 
-def tuned(subjects: list[dict], frozen: int, *, keep: bool, epochs: int = 3) -> dict:
+def tuned(subjects: list[dict], frozen: int, *, keep: bool, amp: bool) -> dict:
     """The weights after some epochs of Adam with dropout."""
     made = network(frozen)
     with console.capture():
-        data = KeptPrefix(patches(subjects), made, batch_size=BATCH, keep=keep)
+        data = KeptPrefix(patches(subjects), made, batch_size=BATCH, keep=keep, amp=amp)
     assert data.layers == (frozen if keep else 0)
     sampler = EpochBatches(data, batch_size=BATCH, seed=5)
     loader = DataLoader(data, batch_size=None, sampler=sampler, collate_fn=data.collate)
     optimizer = torch.optim.Adam([p for p in made.parameters() if p.requires_grad], 0.01)
     torch.manual_seed(2)
-    for epoch in range(epochs):
+    for epoch in range(3):
         sampler.set_epoch(epoch)
         for batch in loader:
             optimizer.zero_grad()
@@ -61,9 +61,12 @@ def tuned(subjects: list[dict], frozen: int, *, keep: bool, epochs: int = 3) -> 
     return made.state_dict()
 
 
+@pytest.mark.parametrize("amp", [False, True], ids=["float32", "amp"])
 @pytest.mark.parametrize("frozen", [3, 11, 12, 13, 14])
-def test_training_on_what_is_kept_ends_in_the_same_bits(subjects: list[dict], frozen: int):
-    kept, plain = (tuned(subjects, frozen, keep=keep) for keep in (True, False))
+def test_training_on_what_is_kept_ends_in_the_same_bits(
+    subjects: list[dict], frozen: int, *, amp: bool
+):
+    kept, plain = (tuned(subjects, frozen, keep=keep, amp=amp) for keep in (True, False))
     before = network(frozen).state_dict()
     assert all(torch.equal(kept[name], plain[name]) for name in plain)
     assert not torch.equal(kept["head.output.weight"], before["head.output.weight"])
@@ -72,7 +75,7 @@ def test_training_on_what_is_kept_ends_in_the_same_bits(subjects: list[dict], fr
 def test_what_is_kept_is_what_the_first_layers_give(subjects: list[dict]):
     made, data = network(5), patches(subjects)
     with console.capture():
-        kept = KeptPrefix(data, made, batch_size=BATCH)
+        kept = KeptPrefix(data, made, batch_size=BATCH, amp=False)
     items = (4, np.array([7, 0, len(data) - 1]))
     batch, whole = kept[items], data[items]
     first = made.eval().split(5)[0]
@@ -102,7 +105,7 @@ def test_where_nothing_can_be_kept_patches_are_passed_on(
     subjects: list[dict], frozen: int, options: dict, *, fixed: bool
 ):
     made, data = network(frozen).eval(), patches(subjects, fixed=fixed)
-    passed = KeptPrefix(data, made, batch_size=BATCH, **options)
+    passed = KeptPrefix(data, made, batch_size=BATCH, amp=False, **options)
     assert passed.layers == 0
     items = (1, np.array([0, 5]))
     ours, theirs = passed[items], data[items]
