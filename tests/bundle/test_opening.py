@@ -24,7 +24,7 @@ def test_a_folder_is_split_as_its_manifest_says_with_paths_that_exist(clinic: An
         assert all(Path(path).is_file() for path in (*entry["image"], entry["label"]))
 
 
-@pytest.mark.parametrize(("session", "sizes"), [("baseline", [3, 1, 1]), ("followup", [1, 1, 1])])
+@pytest.mark.parametrize(("session", "sizes"), [("baseline", [3, 1, 1]), ("followup", [2, 1, 1])])
 def test_a_session_of_the_simulated_patients_is_split_as_its_table_tells(
     session: str, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

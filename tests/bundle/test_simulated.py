@@ -50,7 +50,7 @@ def test_both_sessions_of_the_patients_are_one_cohort_simulated_once(
     assert f"the simulated cohort of 5 subjects in {folder} is reused" in capsys.readouterr().out
     assert same == folder
     assert (before.name, after.name) == ("simulated_wmh_baseline", "simulated_wmh_followup")
-    assert [len(find_subjects(manifest, folder)) for manifest in (before, after)] == [5, 3]
+    assert [len(find_subjects(manifest, folder)) for manifest in (before, after)] == [5, 4]
 
 
 def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPatch):
