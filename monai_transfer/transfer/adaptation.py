@@ -73,8 +73,9 @@ def adapt(
         The network, its strategy, the report and the digest of what is frozen.
 
     Raises:
-        InputError: no source where one is needed, or a tensor that the strategy promises to copy
-            is not in the source or has another shape.
+        InputError: no source where one is needed; a tensor that the strategy promises to copy is
+            not in the source or has another shape; or, where nothing is trained, other modalities
+            than the source's (their order is free).
     """
     chosen = read_strategy(strategy).resolve(require_parts(network).parts)
     given: Source | None = None
@@ -83,6 +84,9 @@ def adapt(
             rule = "name a source bundle or checkpoint"
             raise InputError("options", f"strategy {chosen.name}", rule, got="no source")
         given = source if isinstance(source, Source) else read_source(source, search=search)
+        if given.modalities and set(chosen.freeze) == set(require_parts(network).parts):
+            where = given.name if isinstance(source, Source) else str(source)
+            _require_modalities(where, given.modalities, list(modalities))
     state, records = _merge(network, given, chosen, list(modalities), new_channel)
     network.load_state_dict(state)
     _freeze(network, chosen)
@@ -139,6 +143,18 @@ def _merge(
         shape = tuple(tensor.shape)
         records.append(TensorRecord(name, "source", "skipped", "not in the network", shape, False))
     return merged, records
+
+
+def _require_modalities(source: str, trained: Sequence[str], asked: list[str]) -> None:
+    """Refuse to apply weights as they are to other modalities than they were trained on."""
+    if set(asked) == set(trained):
+        return
+    missing = ", ".join(name for name in trained if name not in asked)
+    listed = ",".join(f"'{name}'" for name in asked)
+    todo = f'Fine-tune them first: --source {source} --strategy all --modalities "[{listed}]"; '
+    todo += f"or give {missing} too." if missing else f"or ask for {', '.join(trained)} alone."
+    rule = f"be those that its weights were trained on ({', '.join(trained)})"
+    raise InputError(f"source {source}", "modalities", rule, got=", ".join(asked), todo=todo)
 
 
 def _too_little(source: Source, strategy: Strategy, missing: list[str], total: int) -> InputError:
