@@ -29,9 +29,8 @@ def standard_scale_file(given: str | os.PathLike[str]) -> Path:
         raise InputError("options", "standard scale", rule, got=os.fspath(given))
     if path.is_file():
         return path
-    held = next(
-        (f for f in (path / "configs" / SCALE_FILE, path / SCALE_FILE) if f.is_file()), None
-    )
+    places = (path / "configs" / SCALE_FILE, path / SCALE_FILE)
+    held = next((place for place in places if place.is_file()), None)
     if held is None:
         todo = "Leave the option out: one is learned from the training subjects."
         raise InputError(path.resolve().name, "folder", f"hold {SCALE_FILE}", todo=todo)

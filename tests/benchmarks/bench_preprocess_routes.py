@@ -158,16 +158,15 @@ def measured(python: str, route: str, preset: str, scans: Path) -> dict[str, flo
     with tempfile.TemporaryDirectory() as output:
         command = [python, __file__, "--run", route, preset, str(scans), output]
         start = time.perf_counter()
-        with subprocess.Popen(
-            command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE
-        ) as child:
-            said = child.stdout.read() if child.stdout else b""
+        done = subprocess.run(
+            command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, check=False
+        )
         wall = time.perf_counter() - start
-        if child.returncode:
-            raise SystemExit(f"{route}, {preset}: status {child.returncode}")
+        if done.returncode:
+            raise SystemExit(f"{route}, {preset}: status {done.returncode}")
         if len(list(Path(output).rglob("*.nii.gz"))) < 2:
             raise SystemExit(f"{route}, {preset}: no images were written")
-    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found | {"wall": wall}
 
 

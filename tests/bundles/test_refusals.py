@@ -153,9 +153,7 @@ def test_weights_as_they_are_for_other_modalities_are_refused_by_name(
         asked |= {"strategy": "direct", "source": "ms_source"}
     laid = ("train.json", config) if config == "evaluate.json" else (config,)
     message = refused(*laid, name=name, **asked)
-    assert (
-        "modalities must be those that its weights were trained on (t1, t1c, t2, flair)" in message
-    )
+    assert "must be those that its weights were trained on (t1, t1c, t2, flair)" in message
     assert "got t1, flair. Fine-tune them first: --source " in message
     assert message.endswith("--strategy all --modalities \"['t1','flair']\"; or give t1c, t2 too.")
     weights = message.partition("--source ")[2].partition(" --strategy")[0]

@@ -288,13 +288,11 @@ def test_a_scale_of_another_cohort_can_be_given(
     ],
 )
 def test_a_scale_that_cannot_be_used_is_refused_before_anybody_is_prepared(
-    source: Source, make_recipe, quick, tmp_path: Path, names, message, *, nyul: bool
+    source: Source, make_recipe, tmp_path: Path, names, message, *, nyul: bool
 ):
     scale = StandardScale(dict.fromkeys(names, (1.0, 2.0)), 1, percents=(1.0, 99.0))
     with pytest.raises(InputError, match=message):
-        preprocess_cohort(
-            source, make_recipe(nyul=nyul), tmp_path / "out", methods=quick, scale=scale
-        )
+        preprocess_cohort(source, make_recipe(nyul=nyul), tmp_path / "out", scale=scale)
     assert not [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
 
 

@@ -99,9 +99,11 @@ def test_channels_are_matched_by_name_and_the_report_says_so():
     [
         (
             ["flair"],
-            "source lesions: modalities must be those that its weights were trained on "
-            "(t1, flair), got flair. Fine-tune them first: --source lesions --strategy all "
-            "--modalities \"['flair']\"; or give t1 too.",
+            (
+                "source lesions: modalities must be those that its weights were trained on "
+                "(t1, flair), got flair. Fine-tune them first: --source lesions --strategy all "
+                "--modalities \"['flair']\"; or give t1 too."
+            ),
         ),
         (["t2", "flair"], "\"['t2','flair']\"; or give t1 too."),
         (["t1", "flair", "t2"], "or ask for t1, flair alone."),
