@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monai_transfer.bundle.location import bundles_dir, expected_recipe, siblings
     from monai_transfer.bundle.opening import find_images, open_cohort
     from monai_transfer.bundle.overrides import check_overrides
+    from monai_transfer.bundle.standard_scale import standard_scale_file
     from monai_transfer.bundle.submission import write_submission
     from monai_transfer.bundle.tracking import is_tracked, mlflow_handler
     from monai_transfer.bundle.workflow import as_handler, new_run_dir, resolved_config, root
@@ -37,6 +38,7 @@ _HOMES = {
     "new_run_dir": "workflow",
     "resolved_config": "workflow",
     "root": "workflow",
+    "standard_scale_file": "standard_scale",
     "write_submission": "submission",
 }
 
@@ -59,6 +61,7 @@ __all__ = [
     "resolved_config",
     "root",
     "siblings",
+    "standard_scale_file",
     "write_submission",
 ]
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import ignite.distributed as idist
 
 from monai_transfer.bundle.entries import Entry, located_lists
 from monai_transfer.data import nested_subset
+from monai_transfer.imaging import read_standard_scale
+from monai_transfer.imaging.nyul import SCALE_FILE
 from monai_transfer.simulation.record import RECORD
 from monai_transfer.training import console
 
@@ -110,5 +112,12 @@ class Cohort:
         return f" of {there}" if taken < there else ""
 
     def about(self) -> dict[str, Any]:
-        """What a run's record says of its data: name, digest, and whether they are simulated."""
-        return {"name": self.name, "simulated": self.simulated, "sha256": self.sha256}
+        """What a run's record says of its data: name, digest, and whether they are simulated.
+
+        And the standard scale that they were brought to, where ``preprocess`` left one.
+        """
+        said = {"name": self.name, "simulated": self.simulated, "sha256": self.sha256}
+        if self.folder is None or not (self.folder / SCALE_FILE).is_file():
+            return said
+        scale = read_standard_scale(self.folder / SCALE_FILE)
+        return said | {"standard_scale": asdict(scale)}

@@ -61,7 +61,8 @@ def require_modalities(given: Sequence[str], wanted: Sequence[str]) -> None:
     if missing:
         rule = f"include {', '.join(wanted)}"
         got = f"{', '.join(given)}: no {', '.join(missing)}"
-        raise InputError("datalist", "modality", rule, got=got, todo="Name them in the datalist.")
+        todo = "Name them in the datalist; or fine-tune for those there are, with --modalities."
+        raise InputError("datalist", "modality", rule, got=got, todo=todo)
 
 
 def _as_mapping(entry: Any) -> Entry:

@@ -11,10 +11,13 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ckpt_export
 
+from monai_transfer.bundle.location import config_files
 from monai_transfer.bundle.options import OPTIONS
 from monai_transfer.bundle.references import changed, normalised, unfold
 from monai_transfer.bundle.torchscript import without_debug_records
 from monai_transfer.errors import InputError
+from monai_transfer.imaging import StandardScale, write_standard_scale
+from monai_transfer.imaging.nyul import SCALE_FILE
 from monai_transfer.metrics import read_csv, summary
 from monai_transfer.training import save_atomically
 from monai_transfer.transfer import adapt, read_source
@@ -34,14 +37,25 @@ class _Run:
     score: str | None
 
     @property
+    def about(self) -> Mapping[str, Any]:
+        """The data set, see :meth:`~monai_transfer.bundle.cohort.Cohort.about`."""
+        about: Mapping[str, Any] = self.record.get("data", {})
+        return about
+
+    @property
     def data(self) -> str:
         """Name of the data set, and whether it is simulated."""
-        about = self.record.get("data", {})
-        return f"{about.get('name', 'unnamed data')}{' (simulated)' * self.simulated}"
+        return f"{self.about.get('name', 'unnamed data')}{' (simulated)' * self.simulated}"
 
     @property
     def simulated(self) -> bool:
-        return bool(self.record.get("data", {}).get("simulated"))
+        return bool(self.about.get("simulated"))
+
+    @property
+    def scale(self) -> StandardScale | None:
+        """That the data were brought to; ``None`` leaves the bundle's own, if it has one."""
+        told = self.about.get("standard_scale")
+        return None if told is None else StandardScale.from_json(json.dumps(told))
 
 
 def export(bundle_dir: str | Path, weights: str | Path, *, output: str | Path) -> Path:
@@ -49,7 +63,8 @@ def export(bundle_dir: str | Path, weights: str | Path, *, output: str | Path) -
 
     It holds the bundle's files (links followed) with the options that the run was made with, the
     run's weights as ``models/model.pt`` and ``models/model.ts`` (TorchScript, which needs nothing
-    but torch), and the run's score and transfer record in the metadata.
+    but torch), and the run's score and transfer record in the metadata. The standard scale is that
+    which the run's data were brought to; the bundle's own if they were brought to none.
 
     Args:
         bundle_dir: the bundle that was run.
@@ -107,7 +122,7 @@ def _read_run(weights: Path, origin: Path) -> _Run:
             raise InputError("export", path.name, rule, todo="Name model.pt in a run's folder.")
     content = json.loads(record.read_text("utf-8"))
     run = _Run(content, normalised(content["config"]), _score(weights.parent, content))
-    written = [normalised(unfold(_json(path))) for path in _configs(origin)]
+    written = [normalised(unfold(_json(path))) for path in config_files(origin / "configs")]
     lost = [i for i in changed(run.config, written) if i[0] in _DECISIVE]
     if lost:
         rule = "be what the bundle's files say, for inference repeats them"
@@ -129,25 +144,22 @@ def _score(folder: Path, record: Mapping[str, Any]) -> str | None:
     return f"Dice {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"
 
 
-def _configs(bundle: Path) -> list[Path]:
-    found = sorted((bundle / "configs").glob("*.json"))
-    return [path for path in found if path.name != "metadata.json"]
-
-
 def _json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return content
 
 
 def _copy_files(origin: Path, staged: Path, run: _Run) -> None:
-    """Configs with the run's options, documents and licence."""
+    """Configs with the run's options, the scale of its data, documents and licence."""
     skipped = shutil.ignore_patterns("__pycache__", ".*")
     shutil.copytree(origin / "configs", staged / "configs", ignore=skipped)
     if (origin / "docs").is_dir():
         shutil.copytree(origin / "docs", staged / "docs", ignore=skipped)
     if (origin / "LICENSE").is_file():
         shutil.copyfile(origin / "LICENSE", staged / "LICENSE")
-    for path in _configs(staged):
+    if run.scale is not None:
+        write_standard_scale(run.scale, staged / "configs" / SCALE_FILE)
+    for path in config_files(staged / "configs"):
         content = _json(path)
         if "imports" not in content:  # laid over another: it says what it says
             continue
@@ -181,7 +193,7 @@ def _describe(origin: Path, staged: Path, run: _Run) -> None:
             "strategy": strategy,
             "cases": run.config.get("cases"),
             "seed": run.config.get("seed"),
-            "data": run.record.get("data"),
+            "data": {k: v for k, v in run.about.items() if k != "standard_scale"},
             "totals": report["totals"],
             "score": run.score,
         },

@@ -23,6 +23,18 @@ def cache_dir() -> Path:
     return Path(os.environ.get("MONAI_TRANSFER_CACHE") or Path(base) / "monai_transfer")
 
 
+def config_files(configs: Path) -> list[Path]:
+    """What MONAI can run of a bundle's ``configs``, by name: neither metadata nor a scale.
+
+    Args:
+        configs: the folder.
+    """
+    from monai_transfer.imaging.nyul import SCALE_FILE
+
+    found = sorted(configs.glob("*.json"))
+    return [path for path in found if path.name not in ("metadata.json", SCALE_FILE)]
+
+
 def expected_recipe(bundle_root: str) -> dict[str, Any] | None:
     """The recipe that a bundle's images must have been prepared by, as its metadata hold it.
 

@@ -16,6 +16,7 @@ from monai.bundle import ConfigComponent, ConfigWorkflow
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 from monai_transfer.bundle.help import show_options
+from monai_transfer.bundle.location import config_files
 from monai_transfer.bundle.options import OPTIONS, check_kind, check_options
 from monai_transfer.bundle.references import (
     Id,
@@ -95,8 +96,10 @@ def _require_place(options: Mapping[str, Any], config: Mapping[str, Any]) -> Non
 
 def _files(folder: Path) -> dict[str, Any]:
     """The configs beside the running one, by file name."""
-    paths = [path for path in sorted(folder.glob("*.json")) if path.name != "metadata.json"]
-    return {path.name: normalised(unfold(json.loads(path.read_text("utf-8")))) for path in paths}
+    return {
+        path.name: normalised(unfold(json.loads(path.read_text("utf-8"))))
+        for path in config_files(folder)
+    }
 
 
 def _require_use(

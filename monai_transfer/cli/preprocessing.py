@@ -47,9 +47,10 @@ def preprocess(
         ),
     ] = "ours",
     standard_scale: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Of the source's cohort (JSON); learned from the training subjects if left out."
+            help="The source's: a bundle (ms_source, or its folder), or a JSON file; learned from "
+            "the training subjects if left out."
         ),
     ] = None,
     seed: Seed = 0,
@@ -81,6 +82,7 @@ def preprocess(
     Example: `monai-transfer preprocess clinic.json --preset k19 --dataset-dir raw
     --output prepared --workers 8`
     """
+    from monai_transfer.bundle import standard_scale_file
     from monai_transfer.data import manifest_path, read_manifest
     from monai_transfer.imaging import named_recipe, read_standard_scale
     from monai_transfer.preprocessing import Source, preprocess_cohort
@@ -89,7 +91,9 @@ def preprocess(
     methods = _methods(recipe.preparation, brain=brain, registration=registration)
     described = read_manifest(manifest_path(manifest))
     source = Source(described, dataset_dir, brain_masks, seed, validation, test, partial)
-    scale = None if standard_scale is None else read_standard_scale(standard_scale)
+    scale = None
+    if standard_scale is not None:
+        scale = read_standard_scale(standard_scale_file(standard_scale))
     try:
         with _progress() as tell:
             summary = preprocess_cohort(
@@ -104,7 +108,7 @@ def preprocess(
     except KeyboardInterrupt:  # after the bar is gone
         typer.echo("Stopped. What is done is kept; the same command goes on.", err=True)
         raise
-    _say(summary, output, needs_scale=recipe.preparation.nyul and standard_scale is None)
+    _say(summary, output, given=standard_scale)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -152,15 +156,17 @@ def _methods(plan: "Preparation", *, brain: str, registration: str) -> "Methods"
     return Methods(brain=brain_extraction(brain), within=align[0], to_template=align[1])
 
 
-def _say(summary: "Summary", output: Path, *, needs_scale: bool) -> None:
+def _say(summary: "Summary", output: Path, *, given: str | None) -> None:
     from monai_transfer.data import read_datalist
+    from monai_transfer.imaging.nyul import SCALE_FILE
 
     numbers = ", ".join(f"{summary.count(state)} {state}" for state in ("made", "kept", "failed"))
     typer.echo(f"{output}: {numbers}. Look at {output / 'qc' / 'index.html'}")
     tell_split(read_datalist(output / "datalist.json"), output / "datalist.json")
-    if needs_scale and summary.scale is not None:
-        path, subjects = output / "standard_scale.json", summary.scale.subjects
+    if summary.scale is not None:
         kept = "" if summary.learned else "; kept from before, remove it to learn another"
-        typer.echo(f"{path}: learned from {subjects} training subjects{kept}")
+        told = kept if given is None else f"; that of {given}"
+        learned = f"learned from {summary.scale.subjects} {summary.scale.origin or 'subjects'}"
+        typer.echo(f"{output / SCALE_FILE}: {learned}{told}")
     for subject, reason in summary.failures.items():
         typer.echo(f"{subject}: {reason}", err=True)

@@ -14,6 +14,9 @@ from monai_transfer._types import Channels, Mask, RawChannels
 from monai_transfer.errors import InputError, choice
 from monai_transfer.imaging.intensity import DARKEST, brain_voxels, percentiles
 
+SCALE_FILE = "standard_scale.json"
+"""What a scale's file is called in a prepared cohort, and among a bundle's configs."""
+
 PERCENTS = (1.0, *(float(decile) for decile in range(10, 91, 10)), 99.0)
 """Percentiles of the brain that are landmarks: the deciles, and the ends."""
 
@@ -32,6 +35,7 @@ class StandardScale:
         landmarks: modality → a value for each of `percents`, rising.
         subjects: how many it was learned from.
         percents: percentiles of the brain, rising.
+        origin: the cohort it was learned from, in words.
 
     Raises:
         InputError: landmarks that do not rise, or are not one for each percentile.
@@ -40,6 +44,7 @@ class StandardScale:
     landmarks: Mapping[str, tuple[float, ...]]
     subjects: int
     percents: tuple[float, ...] = PERCENTS
+    origin: str = ""
 
     def __post_init__(self) -> None:
         for modality, values in self.landmarks.items():
@@ -72,7 +77,8 @@ class StandardScale:
             record = json.loads(text)
             landmarks = {name: tuple(map(float, v)) for name, v in record["landmarks"].items()}
             percents = tuple(map(float, record["percents"]))
-            return cls(landmarks, int(record["subjects"]), percents)
+            origin = str(record.get("origin", ""))
+            return cls(landmarks, int(record["subjects"]), percents, origin)
         except InputError as fault:
             raise InputError(where, fault.what, fault.rule, got=fault.got) from fault
         except (ValueError, KeyError, TypeError, AttributeError) as fault:
@@ -113,7 +119,7 @@ def landmarks(image: RawChannels, mask: Mask) -> NDArray[np.float64]:
 
 
 def learn_standard_scale(
-    cohort: Iterable[NDArray[np.float64]], modalities: Sequence[str]
+    cohort: Iterable[NDArray[np.float64]], modalities: Sequence[str], *, origin: str = ""
 ) -> StandardScale:
     """The standard scale of a cohort.
 
@@ -123,6 +129,7 @@ def learn_standard_scale(
     Args:
         cohort: :func:`landmarks` of each subject.
         modalities: name of each channel.
+        origin: what the cohort is, in words, for the scale's file.
 
     Raises:
         InputError: no subject, or one whose ends do not differ.
@@ -150,7 +157,7 @@ def learn_standard_scale(
     mapped = RANGE[0] + (every - first) / (last - first) * (RANGE[1] - RANGE[0])
     means = mapped.mean(axis=0).tolist()
     found = {name: tuple(means[i]) for i, name in enumerate(modalities)}
-    return StandardScale(found, len(every))
+    return StandardScale(found, len(every), origin=origin)
 
 
 def to_standard_scale(

@@ -14,6 +14,7 @@ from monai_transfer.data import build_datalist, find_subjects
 from monai_transfer.data.strict_json import read_json, write_json
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.nyul import (
+    SCALE_FILE,
     StandardScale,
     learn_standard_scale,
     read_standard_scale,
@@ -26,7 +27,6 @@ from monai_transfer.preprocessing.description import Source, Summary, describe_c
 from monai_transfer.preprocessing.methods import Methods, versions
 from monai_transfer.preprocessing.work import STAGED, Job, Outcome, run
 
-SCALE = "standard_scale.json"
 COHORT = "preprocessing.json"
 
 Progress = Callable[[str, int, int], None]
@@ -66,7 +66,8 @@ def preprocess_cohort(
 
     Raises:
         InputError: what :func:`~monai_transfer.data.build_datalist` refuses; an output folder that
-            holds other subjects, or in which another run is at work.
+            holds other subjects, or in which another run is at work; a given scale that the recipe
+            does not use, or without one of the modalities.
 
     Example:
         ::
@@ -158,18 +159,17 @@ def _brought(
     first = next(iter(jobs.values()))
     output, key = first.output, _parameters(first)
     needed, learned = first.recipe.preparation.nyul, False
-    if not needed:
-        scale = None
-    elif scale is None:
+    if scale is not None:
+        _require_usable(scale, first)
+    elif needed:
         scale = _kept_scale(output, key)
     failed: dict[str, Outcome] = {}
     if needed and scale is None:
         staged = dict(_run(jobs, workers=workers, progress=progress, what="Preparing"))
         failed = {subject: o for subject, o in staged.items() if o.state == "failed"}
         scale, learned = _learned(staged, datalist, first), True
-        write_standard_scale(scale, output / SCALE)
-    elif scale is not None:
-        write_standard_scale(scale, output / SCALE)
+    if scale is not None:
+        write_standard_scale(scale, output / SCALE_FILE)
     write_json({"parameters": key, **_told_parameters(first)}, output / COHORT)
     left = {s: replace(job, scale=scale) for s, job in jobs.items() if s not in failed}
     what = "Standardising" if learned else "Preparing"
@@ -197,12 +197,23 @@ def _told_parameters(job: Job) -> dict[str, Any]:
     }
 
 
+def _require_usable(scale: StandardScale, job: Job) -> None:
+    if not job.recipe.preparation.nyul:
+        rule = "be left out with a recipe that brings images to none"
+        raise InputError("standard scale", "it", rule, got=job.recipe.name)
+    missing = [name for name in job.images if name not in scale.landmarks]
+    if missing:
+        rule = f"have landmarks of {', '.join(missing)}"
+        todo = "Take those modalities out of the manifest, or leave the scale out."
+        raise InputError("standard scale", "it", rule, got=", ".join(scale.landmarks), todo=todo)
+
+
 def _kept_scale(output: Path, key: str) -> StandardScale | None:
     """The scale that a run before this one learned by the same parameters."""
-    if not ((output / SCALE).is_file() and (output / COHORT).is_file()):
+    if not ((output / SCALE_FILE).is_file() and (output / COHORT).is_file()):
         return None
     same = read_json(output / COHORT).get("parameters") == key
-    return read_standard_scale(output / SCALE) if same else None
+    return read_standard_scale(output / SCALE_FILE) if same else None
 
 
 def _learned(staged: Mapping[str, Outcome], datalist: Mapping[str, Any], job: Job) -> StandardScale:
@@ -216,7 +227,8 @@ def _learned(staged: Mapping[str, Outcome], datalist: Mapping[str, Any], job: Jo
         reasons = [f"{s}: {o.reason}" for s, o in staged.items() if o.state == "failed"]
         rule = "hold a subject that can be prepared, to learn the standard scale from"
         raise InputError(job.output.name, "training", rule, got="; ".join(reasons[:3]) or "none")
-    return learn_standard_scale(found, modalities)
+    origin = f"training subjects of {datalist['name']}"
+    return learn_standard_scale(found, modalities, origin=origin)
 
 
 def _run(

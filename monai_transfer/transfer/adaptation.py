@@ -92,19 +92,24 @@ def adapt(
         The network, its strategy, the report and the digest of what is frozen.
 
     Raises:
-        InputError: no source where one is needed, a tensor that the strategy promises to copy
-            is not in the source or has another shape, a part that the network does not declare, or
-            a depth that it does not have.
+        InputError: no source where one is needed; a tensor that the strategy promises to copy is
+            not in the source or has another shape; a part that the network does not declare, or a
+            depth that it does not have; or, where nothing is trained, other modalities than the
+            source's (their order is free).
     """
     asked = read_strategy(strategy)
     layers = trace_layers(network, example) if asked.needs_layers else ()
-    chosen = asked.resolve(_parts(network, asked), layers=len(layers))
+    parts = _parts(network, asked)
+    chosen = asked.resolve(parts, layers=len(layers))
     given: Source | None = None
     if chosen.copy:
         if source is None:
             rule = "name a source bundle or checkpoint"
             raise InputError("options", f"strategy {chosen.name}", rule, got="no source")
         given = source if isinstance(source, Source) else read_source(source, search=search)
+        if given.modalities and set(chosen.freeze) == set(parts):
+            where = given.name if isinstance(source, Source) else str(source)
+            _require_modalities(where, given.modalities, list(modalities))
     state, records = _merge(network, given, chosen, list(modalities), new_channel)
     network.load_state_dict(state)
     _freeze(network, chosen, layers)
@@ -188,6 +193,18 @@ def _merge(
         shape = tuple(tensor.shape)
         records.append(TensorRecord(name, "source", "skipped", "not in the network", shape, False))
     return merged, records
+
+
+def _require_modalities(source: str, trained: Sequence[str], asked: list[str]) -> None:
+    """Refuse to apply weights as they are to other modalities than they were trained on."""
+    if set(asked) == set(trained):
+        return
+    missing = ", ".join(name for name in trained if name not in asked)
+    listed = ",".join(f"'{name}'" for name in asked)
+    todo = f'Fine-tune them first: --source {source} --strategy all --modalities "[{listed}]"; '
+    todo += f"or give {missing} too." if missing else f"or ask for {', '.join(trained)} alone."
+    rule = f"be those that its weights were trained on ({', '.join(trained)})"
+    raise InputError(f"source {source}", "modalities", rule, got=", ".join(asked), todo=todo)
 
 
 def _too_little(source: Source, strategy: Strategy, missing: list[str], total: int) -> InputError:

@@ -24,7 +24,7 @@ class Source:
     Args:
         name: bundle or file name, never a path.
         state: tensors by name.
-        modalities: modality of each input channel; ``None`` when the file does not say.
+        modalities: modality of each input channel; ``None`` when nothing says.
         sha256: digest of the weight file.
         notes: what was done to read the file, one line each.
     """
@@ -49,7 +49,9 @@ def read_source(
             file (``.pt``, ``.pth``; a state dict, or one below ``state_dict``, ``model``,
             ``network`` or ``net``; a ``module.`` prefix is taken off).
         search: folders that hold bundles.
-        modalities: of the input channels; ``None`` takes the bundle's ``channel_def``.
+        modalities: of the input channels; ``None`` takes the bundle's ``channel_def``; of a
+            checkpoint, that of the bundle in whose ``models`` it lies, or what ``run.json`` beside
+            it says.
 
     Raises:
         InputError: nothing there, no weights in the bundle, or a file that is not a state dict.
@@ -61,6 +63,7 @@ def read_source(
         metadata, weights, name = _read_zip(path)
     else:
         metadata, weights, name = {}, path.read_bytes(), path.name
+        modalities = modalities or _trained_on(path.absolute())
     state, notes = _state_dict(name, weights)
     named = tuple(modalities) if modalities else _modalities(metadata)
     return Source(name, state, named, hashlib.sha256(weights).hexdigest(), notes)
@@ -112,6 +115,17 @@ def _modalities(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     if channels is None:
         return None
     return tuple(channels[key] for key in sorted(channels, key=int))
+
+
+def _trained_on(weights: Path) -> tuple[str, ...] | None:
+    """Modalities of a checkpoint by what it lies in: a bundle, or a run's folder."""
+    metadata, record = weights.parents[1] / "configs" / "metadata.json", weights.parent / "run.json"
+    if weights.parent.name == "models" and metadata.is_file():
+        return _modalities(json.loads(metadata.read_text("utf-8")))
+    if not record.is_file():
+        return None
+    named = json.loads(record.read_text("utf-8")).get("config", {}).get("modalities")
+    return tuple(named) if isinstance(named, list) else None
 
 
 def _state_dict(name: str, weights: bytes) -> tuple[dict[str, Tensor], tuple[str, ...]]:

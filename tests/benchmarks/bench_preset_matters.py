@@ -5,7 +5,8 @@
 Simulated subjects are made raw: whole heads, each series with its own pose, slices, bias field and
 gain. "As they come" puts the series onto one grid by their headers, which is all that the network
 needs to run; "brain alone" takes the brain out of that, and does nothing else; "k19" is what
-``preprocess --preset k19`` makes of them, with its standard scale learned from these subjects.
+``preprocess --preset k19`` makes of them: with the source's standard scale (``--standard-scale
+ms_source``), with one learned from these subjects, and with none.
 "Never raw" is the same body without head, pose and bias field: what the weights were trained on.
 With ``--real``, two patients of the open MS set whose scans were prepared by their authors: k19
 then comes on top. Segmentations go back to the grid of the FLAIR as it came (``restore``), and are
@@ -27,8 +28,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from monai_transfer.bundle import standard_scale_file
 from monai_transfer.data import read_manifest
-from monai_transfer.imaging import Image, Preparation, named_recipe, read_image, write_image
+from monai_transfer.imaging import (
+    Image,
+    Preparation,
+    StandardScale,
+    named_recipe,
+    read_image,
+    read_standard_scale,
+    write_image,
+)
 from monai_transfer.imaging.registration import resample
 from monai_transfer.preprocessing import Source, preprocess_cohort, restore
 from monai_transfer.preprocessing.grids import on_one_grid
@@ -106,11 +116,13 @@ def segment(folder: Path, output: Path) -> Path:
     return output
 
 
-def prepare(source: Path, output: Path, plan: Preparation) -> Path:
+def prepare(
+    source: Path, output: Path, plan: Preparation, *, scale: StandardScale | None = None
+) -> Path:
     """As ``preprocess`` does, by K19's recipe with another preparation."""
     recipe = replace(named_recipe("k19"), preparation=plan)
     cohort = Source(read_manifest(source / "manifest.json"), source)
-    failures = preprocess_cohort(cohort, recipe, output, workers=2).failures
+    failures = preprocess_cohort(cohort, recipe, output, scale=scale, workers=2).failures
     if failures:
         raise SystemExit(str(failures))
     return output
@@ -146,12 +158,18 @@ def measured(root: Path) -> dict[str, dict[str, float]]:
     describe(raw)
     put_on_one_grid(raw, one_grid)
     stripped = prepare(one_grid, root / "stripped", Preparation(brain_extraction=True))
-    prepared = prepare(raw, root / "prepared", named_recipe("k19").preparation)
+    k19 = named_recipe("k19").preparation
+    theirs = read_standard_scale(standard_scale_file("ms_source"))
+    prepared = {
+        "k19, source's scale": prepare(raw, root / "source_scale", k19, scale=theirs),
+        "k19, own scale": prepare(raw, root / "own_scale", k19),
+        "k19, no scale": prepare(raw, root / "no_scale", replace(k19, nyul=False)),
+    }
     found = {
         "as they come": scores(one_grid, raw, restored=False),
         "brain alone": scores(stripped, raw, restored=True),
-        "k19": scores(prepared, raw, restored=True),
     }
+    found |= {name: scores(folder, raw, restored=True) for name, folder in prepared.items()}
     if never.exists():
         describe(never)
         found["never raw"] = scores(never, never, restored=False)

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 from monai_transfer.bundle import Cohort, open_cohort
 from monai_transfer.errors import InputError
+from monai_transfer.imaging import StandardScale, write_standard_scale
 from monai_transfer.simulation import simulate_cohort
 
 
@@ -51,6 +53,14 @@ def test_a_simulated_folder_is_known_as_such_and_an_empty_share_of_it_said(
         "simulated": True,
         "sha256": cohort.sha256,
     }
+
+
+def test_the_scale_that_a_cohort_was_brought_to_is_told(clinic: Any):
+    scale = StandardScale({"t1": (1.0, 2.0)}, 7, percents=(1.0, 99.0), origin="the source's")
+    write_standard_scale(scale, clinic.folder / "standard_scale.json")
+    cohort = open_cohort("ms", ["t1"], dataset_dir=clinic.folder, manifest=str(clinic.manifest))
+    told = json.loads(json.dumps(cohort.about()))["standard_scale"]
+    assert StandardScale.from_json(json.dumps(told)) == scale
 
 
 def test_an_empty_cohort_has_no_one_to_test():

@@ -3,6 +3,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import monai.bundle
 import pytest
 import torch
 
-from monai_transfer.bundle import bundles_dir, export, list_bundles
+from monai_transfer.bundle import bundles_dir, export, list_bundles, standard_scale_file
 from monai_transfer.errors import InputError
+from monai_transfer.imaging import StandardScale, read_standard_scale, write_standard_scale
 from monai_transfer.networks import PathologyUNet
 from monai_transfer.training import RunRecord
 from monai_transfer.transfer import adapt
@@ -27,7 +29,13 @@ BRATS = bundles_dir() / "brats_ft"
 def run(tmp_path: Path) -> Callable[..., Path]:
     """What a training of ``brats_ft`` leaves, without the training; the path of its weights."""
 
-    def run(*, filters: int = 4, simulated: bool = True, **options: Any) -> Path:
+    def run(
+        *,
+        filters: int = 4,
+        simulated: bool = True,
+        scale: StandardScale | None = None,
+        **options: Any,
+    ) -> Path:
         folder = tmp_path / "runs" / "first"
         shutil.rmtree(folder, ignore_errors=True)
         config = json.loads((BRATS / "configs" / "train.json").read_text()) | options
@@ -35,7 +43,9 @@ def run(tmp_path: Path) -> Callable[..., Path]:
         network = PathologyUNet(len(modalities), len(labels), filters=filters)
         adapted = adapt(network, strategy="scratch", modalities=modalities)
         name = "simulated_brats" if simulated else "our clinic"
-        data = {"name": name, "simulated": simulated, "sha256": "0" * 64}
+        data: dict[str, Any] = {"name": name, "simulated": simulated, "sha256": "0" * 64}
+        if scale is not None:
+            data["standard_scale"] = asdict(scale)
         RunRecord(folder, config).write(adapted, data=data)
         torch.save(network.state_dict(), folder / "model.pt")
         rows = [
@@ -162,6 +172,22 @@ def test_the_run_s_options_become_the_bundle_s(run: Callable[..., Path], tmp_pat
         config_file=str(made / "configs" / "inference.json"),
         device="cpu",
     )
+
+
+def test_it_carries_the_scale_that_the_data_were_brought_to_or_else_its_source_s(
+    run: Callable[..., Path], tmp_path: Path
+):
+    theirs = StandardScale({"t1": (1.0, 2.0)}, 7, percents=(1.0, 99.0), origin="our clinic's")
+    made = export(BRATS, run(scale=theirs), output=tmp_path / "ours")
+    assert read_standard_scale(standard_scale_file(made)) == theirs
+    metadata = json.loads((made / "configs" / "metadata.json").read_text())
+    assert "standard_scale" not in metadata["transfer"]["data"]
+    source = shutil.copytree(BRATS, tmp_path / "source")
+    write_standard_scale(theirs, source / "configs" / "standard_scale.json")
+    with pytest.raises(InputError, match=r"hold standard_scale\.json"):
+        standard_scale_file(export(BRATS, run(), output=tmp_path / "none"))
+    kept = export(source, run(), output=tmp_path / "kept")
+    assert read_standard_scale(standard_scale_file(kept)) == theirs
 
 
 def test_an_override_that_inference_would_not_repeat_is_refused(run: Callable[..., Path]):

@@ -6,7 +6,7 @@ import pytest
 
 import monai_transfer.bundle
 from monai_transfer.bundle import bundles_dir, expected_recipe, siblings
-from monai_transfer.bundle.location import cache_dir
+from monai_transfer.bundle.location import cache_dir, config_files
 
 
 def test_our_bundles_are_those_of_the_checkout():
@@ -64,6 +64,12 @@ def test_every_public_name_is_there_and_no_other():
     assert dir(monai_transfer.bundle) == sorted(monai_transfer.bundle.__all__)
     with pytest.raises(AttributeError, match="no attribute 'bundle_dir'"):
         _ = monai_transfer.bundle.bundle_dir
+
+
+def test_neither_metadata_nor_a_scale_is_a_config(tmp_path: Path):
+    for name in ("train.json", "metadata.json", "standard_scale.json", "evaluate.json"):
+        (tmp_path / name).write_text("{}")
+    assert [path.name for path in config_files(tmp_path)] == ["evaluate.json", "train.json"]
 
 
 def test_a_bundle_says_how_its_images_must_be_prepared(tmp_path: Path):

@@ -5,13 +5,17 @@ from typing import Any
 
 import pytest
 
-from monai_transfer.bundle import bundles_dir
+from monai_transfer.bundle import bundles_dir, standard_scale_file
+from monai_transfer.imaging import read_standard_scale
 
 FOLDERS = sorted(path.parents[1] for path in bundles_dir().glob("*/configs/metadata.json"))
 CONFIGS = {
     *("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "paper.json"),
     *("metadata.json", "logging.conf"),
 }
+SCALES = {"ms_source": {"standard_scale.json"}}
+"""Of sources whose images are on one; a target is brought to its source's."""
+
 TENSOR = {"type", "format", "num_channels", "spatial_shape", "dtype", "value_range"}
 
 pytestmark = pytest.mark.parametrize("bundle", FOLDERS, ids=lambda folder: folder.name)
@@ -23,9 +27,10 @@ def read(bundle: Path, name: str) -> dict[str, Any]:
 
 
 def test_every_config_has_a_relative_link_at_the_root_that_leads_to_it(bundle: Path):
-    assert {path.name for path in (bundle / "configs").iterdir()} == CONFIGS
+    files = CONFIGS | SCALES.get(bundle.name, set())
+    assert {path.name for path in (bundle / "configs").iterdir()} == files
     links = [path for path in bundle.iterdir() if path.is_symlink()]
-    assert {link.name for link in links} == CONFIGS
+    assert {link.name for link in links} == files
     for link in links:
         assert link.readlink() == Path("configs", link.name)
         assert link.resolve(strict=True) == (bundle / "configs" / link.name).resolve()
@@ -94,6 +99,15 @@ def test_the_metadata_describes_the_network_that_is_configured(bundle: Path):
 def test_the_metadata_names_the_source_and_strategy_of_the_default(bundle: Path):
     config, told = read(bundle, "train.json"), read(bundle, "metadata.json")["transfer"]
     assert (told["source"], told["strategy"]) == (config["source"], config["strategy"])
+
+
+def test_a_scale_is_there_where_the_recipe_says_so_and_has_every_channel(bundle: Path):
+    expects = read(bundle, "metadata.json")["preprocessing"]["preparation"].get("nyul", False)
+    assert expects == (bundle.name in SCALES)
+    if expects:
+        scale = read_standard_scale(standard_scale_file(bundle))
+        assert list(scale.landmarks) == read(bundle, "train.json")["modalities"]
+        assert f"--standard-scale {bundle.name}" in (bundle / "docs/README.md").read_text("utf-8")
 
 
 def test_inference_prepares_images_as_the_test_of_a_training_does(bundle: Path):

@@ -141,6 +141,44 @@ def test_a_transfer_that_cannot_be_made_is_refused_before_a_cohort_is_simulated(
     assert not Path("cache").exists()
 
 
+@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
+@pytest.mark.parametrize("config", ["inference.json", "train.json", "evaluate.json"])
+def test_weights_as_they_are_for_other_modalities_are_refused_by_name(
+    config: str, name: str, room: Any, refused: Callable[..., str]
+):
+    asked: dict[str, Any] = {"modalities": ["t1", "flair"]}
+    if config != "inference.json":
+        asked["picture_modality"] = "flair"
+    if config == "train.json":
+        asked |= {"strategy": "direct", "source": "ms_source"}
+    laid = ("train.json", config) if config == "evaluate.json" else (config,)
+    message = refused(*laid, name=name, **asked)
+    assert "must be those that its weights were trained on (t1, t1c, t2, flair)" in message
+    assert "got t1, flair. Fine-tune them first: --source " in message
+    assert message.endswith("--strategy all --modalities \"['t1','flair']\"; or give t1c, t2 too.")
+    weights = message.partition("--source ")[2].partition(" --strategy")[0]
+    assert weights == (
+        "ms_source" if config == "train.json" else f"{room.bundle(name)}/models/model.pt"
+    )
+    assert not Path("cache").exists()
+
+
+def test_what_the_refusal_says_helps(
+    refused: Callable[..., str], room: Any, run: Callable[..., str]
+):
+    asked = {"modalities": ["t1", "flair"], "picture_modality": "flair"}
+    tuned = room.training("ms_source") | asked | {"output_dir": "tuned", "strategy": "all"}
+    source = room.bundle("ms_source") / "models" / "model.pt"
+    run(room.bundle("ms_source") / "train.json", source=str(source), **tuned)
+    given = {"dataset_dir": str(room.cohort("ms_source")), "manifest": "simulated_ms"}
+    options = given | {"spacing_mm": 6.0, "amp": False, "weights": "tuned/model.pt"}
+    two = {"modalities": asked["modalities"]}
+    run(room.bundle("ms_source") / "inference.json", output_dir="found", **options, **two)
+    assert list(Path("found").glob("*.nii.gz"))
+    message = refused("inference.json", name="ms_source", **options)
+    assert "weights were trained on (t1, flair), got t1, t1c, t2, flair." in message
+
+
 def test_help_runs_nothing(room: Any, run: Callable[..., str]):
     with pytest.raises(SystemExit) as ended:
         run(room.bundle("brats_ft") / "inference.json", help=True)

@@ -167,6 +167,14 @@ def test_a_scale_survives_its_file(scale, tmp_path):
     assert record["subjects"] == 5
 
 
+def test_a_scale_says_what_it_was_learned_from_if_it_was_told():
+    told = learn_standard_scale([np.arange(11.0)[None]], ["t1"], origin="one ramp")
+    assert StandardScale.from_json(told.to_json()).origin == "one ramp"
+    untold = json.loads(told.to_json())
+    del untold["origin"]
+    assert StandardScale.from_json(json.dumps(untold)).origin == ""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -17,7 +17,7 @@ import pytest
 
 from monai_transfer.data import build_datalist, check_datalist, read_datalist, read_manifest
 from monai_transfer.errors import InputError
-from monai_transfer.imaging import read_image, read_standard_scale
+from monai_transfer.imaging import StandardScale, read_image, read_standard_scale
 from monai_transfer.imaging.registration import read_transform, resample
 from monai_transfer.preprocessing import Source, preprocess_cohort, work
 
@@ -265,6 +265,7 @@ def test_the_standard_scale_is_that_of_the_training_subjects_and_is_kept(
     assert (again.learned, states(again)) == (False, ["kept"] * 3)
     assert again.scale == read_standard_scale(out / "standard_scale.json")
     assert again.scale.subjects == 2  # the third chooses the epoch
+    assert again.scale.origin == "training subjects of clinic"
     affine = make_recipe(nyul=True, bias_field=False, registration="affine")
     assert preprocess_cohort(source, affine, out, methods=quick).learned
 
@@ -277,6 +278,22 @@ def test_a_scale_of_another_cohort_can_be_given(
     given = preprocess_cohort(source, small, tmp_path / "out", methods=quick, scale=scale)
     assert not given.learned
     assert images_of(tmp_path / "out") == images_of(standardised)
+
+
+@pytest.mark.parametrize(
+    ("names", "nyul", "message"),
+    [
+        (["flair"], True, "it must have landmarks of t1, got flair. Take those modalities out"),
+        (["t1", "flair"], False, "it must be left out with a recipe that brings images to none"),
+    ],
+)
+def test_a_scale_that_cannot_be_used_is_refused_before_anybody_is_prepared(
+    source: Source, make_recipe, tmp_path: Path, names, message, *, nyul: bool
+):
+    scale = StandardScale(dict.fromkeys(names, (1.0, 2.0)), 1, percents=(1.0, 99.0))
+    with pytest.raises(InputError, match=message):
+        preprocess_cohort(source, make_recipe(nyul=nyul), tmp_path / "out", scale=scale)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
 
 
 def test_groups_are_in_the_participants_table(

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from monai_transfer.bundle import standard_scale_file
 from monai_transfer.cli import app
 from monai_transfer.data import check_datalist, read_datalist
-from monai_transfer.imaging import read_image
+from monai_transfer.imaging import read_image, read_standard_scale
 from monai_transfer.simulation.record import RECORD
 
 pytestmark = pytest.mark.usefixtures("no_viewer")
@@ -89,6 +90,27 @@ def test_what_was_simulated_says_so_when_it_is_prepared(folder: Path, one: Path)
     assert preprocess(folder, one).exit_code == 0
     told = json.loads((folder / "out" / RECORD).read_text())
     assert told == {"disease": "ms", "raw": True, "prepared_by": "g17"}
+
+
+def test_the_scale_of_a_bundle_is_taken_by_its_name(
+    folder: Path, one: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
+):
+    refused = preprocess(folder, one, "--standard-scale", "ms_source")
+    assert "must be left out with a recipe that brings images to none, got g17" in refused.output
+    small = make_recipe(nyul=True, bias_field=False)
+    monkeypatch.setattr("monai_transfer.imaging.named_recipe", lambda _: small)
+    shutil.rmtree(folder / "out")
+    given = preprocess(folder, one, "--standard-scale", "ms_source")
+    assert given.exit_code == 0, given.output
+    assert "learned from 128 simulated patients with MS" in given.output
+    assert "; that of ms_source" in given.output
+    used = read_standard_scale(folder / "out" / "standard_scale.json")
+    assert used == read_standard_scale(standard_scale_file("ms_source"))
+    anat = folder / "out" / "sub-1" / "anat"
+    for name, suffix in (("t1", "T1w"), ("flair", "FLAIR")):
+        image = read_image(anat / f"sub-1_space-FLAIR_desc-preproc_{suffix}.nii.gz").voxels
+        found = np.percentile(image[image > 0], used.percents)
+        np.testing.assert_allclose(found, used.landmarks[name], atol=0.5)
 
 
 def test_choices_that_do_not_exist_are_refused(folder: Path, one: Path):

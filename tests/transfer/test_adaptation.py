@@ -115,6 +115,44 @@ def test_channels_are_matched_by_name_and_the_report_says_so():
     assert report.totals()["adapted"]["tensors"] == 1
 
 
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            ["flair"],
+            (
+                "source lesions: modalities must be those that its weights were trained on "
+                "(t1, flair), got flair. Fine-tune them first: --source lesions --strategy all "
+                "--modalities \"['flair']\"; or give t1 too."
+            ),
+        ),
+        (["t2", "flair"], "\"['t2','flair']\"; or give t1 too."),
+        (["t1", "flair", "t2"], "or ask for t1, flair alone."),
+    ],
+)
+def test_weights_as_they_are_take_no_other_modalities_than_they_were_trained_on(
+    asked: list[str], message: str
+):
+    source = trained_source(NETWORKS["PathologyUNet"]())
+    network = PathologyUNet(len(asked), 2, filters=2, resolution_steps=3)
+    with pytest.raises(InputError) as caught:
+        adapt(network, source, strategy="direct", modalities=asked)
+    assert message in str(caught.value)
+    assert adapt(network, source, strategy="all", modalities=asked).report.source == "lesions"
+
+
+def test_weights_as_they_are_give_the_same_for_channels_in_another_order():
+    source = trained_source(NETWORKS["PathologyUNet"]())
+    image = torch.rand(1, 2, 8, 8, 8, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for names, channels in ((["t1", "flair"], image), (["flair", "t1"], image.flip(1))):
+        network = NETWORKS["PathologyUNet"]()
+        adapt(network, source, strategy="direct", modalities=names)
+        with torch.no_grad():
+            outputs.append(network.eval()(channels))
+    torch.testing.assert_close(*outputs)
+
+
 def test_less_than_promised_is_an_error_that_names_the_tensors():
     source = trained_source(NETWORKS["PathologyUNet"]())
     partial = {k: v for k, v in source.state.items() if not k.startswith("decoder.ups.0")}

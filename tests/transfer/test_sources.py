@@ -43,6 +43,20 @@ def test_a_wrapped_checkpoint_with_module_prefix_is_unwrapped_and_said_so(
     assert source.notes == (f"weights found below '{wrapper}'", "prefix 'module.' taken off")
 
 
+def test_a_checkpoint_is_named_after_what_it_lies_in(bundle: Path, tmp_path: Path):
+    weights = bundle / "models" / "model.pt"
+    assert read_source(weights).modalities == ("t1", "flair")
+    assert read_source(weights, modalities=["t2", "flair"]).modalities == ("t2", "flair")
+    alone = tmp_path / "run" / "model.pt"
+    alone.parent.mkdir()
+    shutil.copy(weights, alone)
+    assert read_source(alone).modalities is None
+    record = alone.with_name("run.json")
+    for named, found in ((["t2", "t1"], ("t2", "t1")), ("$names()", None)):
+        record.write_text(json.dumps({"config": {"modalities": named}}))
+        assert read_source(alone).modalities == found
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones(bundle: Path):
     with pytest.raises(InputError, match=r"one of lesions, got lesion\. Did you mean lesions"):
         read_source("lesion", search=[bundle.parent])
