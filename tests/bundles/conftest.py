@@ -116,6 +116,9 @@ class Room:
     bundles: Path
     data: Path
 
+    def about(self, name: str) -> About:
+        return BUNDLES[name]
+
     def bundle(self, name: str) -> Path:
         return self.bundles / name
 
