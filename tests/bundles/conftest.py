@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import monai.bundle
+import nibabel as nib
 import pytest
 import torch
 from monai.utils import set_determinism
 from torch import nn
 
+from monai_transfer.bundle import open_cohort
 from monai_transfer.data import (
     Manifest,
     build_datalist,
@@ -142,6 +145,18 @@ class Room:
         """Of a training: one epoch on two subjects."""
         tiny = {"cases": 2, "epochs": 1, "amp": False}
         return {**self.options(name), **tiny, **BUNDLES[name].training}
+
+    def steps(self, name: str) -> int:
+        """Of an epoch of that training: a subject each, or 16 patches."""
+        about, tiny = BUNDLES[name], self.training(name)
+        if "batch_size" not in tiny:
+            return int(tiny["cases"])
+        data = {"dataset_dir": self.cohort(name), "datalist": self.datalist(name)}
+        entries = open_cohort(about.cohort, about.modalities, **data).training(tiny["cases"])
+        lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
+        # around a quarter of the lesion voxels, and around as many others
+        patches = sum(2 * math.ceil(voxels / 4) for voxels in lesions)
+        return math.ceil(patches / tiny["batch_size"])
 
     def line(self, options: dict[str, Any]) -> list[str]:
         """The same options as arguments of a command."""

@@ -1,6 +1,5 @@
 import csv
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-
-from monai_transfer.bundle import open_cohort
 
 
 @pytest.fixture
@@ -81,25 +78,12 @@ def test_the_record_says_what_was_asked_on_which_data_and_what_became_of_every_t
     assert expected[finished.name].items() <= totals.items()
 
 
-def steps(finished: Any, room: Any) -> int:
-    """Of one epoch on two cases: a subject each, or 16 patches."""
-    about, name = finished.about, finished.name
-    size = about.training.get("batch_size")
-    if size is None:
-        return 2
-    data = {"dataset_dir": room.cohort(name), "datalist": room.datalist(name)}
-    entries = open_cohort(about.cohort, about.modalities, **data).training(2, 0)
-    lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
-    # around a quarter of the lesion voxels, and around as many others
-    return math.ceil(sum(2 * math.ceil(voxels / 4) for voxels in lesions) / size)
-
-
 def test_loss_and_score_are_logged_for_tensorboard(finished: Any, room: Any):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     logged = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
     losses = logged.Scalars("loss")
-    assert [event.step for event in losses] == list(range(1, steps(finished, room) + 1))
+    assert [event.step for event in losses] == list(range(1, room.steps(finished.name) + 1))
     (epoch,) = rows(finished.folder / "history.csv")
     assert float(epoch["loss"]) == pytest.approx(np.mean([event.value for event in losses]))
     (score,) = logged.Scalars(finished.about.score)
