@@ -81,7 +81,7 @@ def test_a_stopped_training_goes_on_to_the_same_result(
 def test_one_that_ends_early_on_kept_layers_goes_on_to_the_same_early_end(
     train: Callable[..., str], room: Any, stop_at: Callable[[int], None]
 ):
-    options = {"epochs": 9, "patience": 2, "learning_rate": 1.0}
+    options = {"epochs": 9, "patience": 2, "learning_rate": 1e-6}
     said = train("wmh_ft", output_dir="whole", **options)
     assert "The training ends early: 2 validations without a better one." in said
     done = len(Path("whole/history.csv").read_text().splitlines()) - 1
