@@ -71,13 +71,16 @@ def test_what_ghafoorian_publishes_of_a_training(name: str):
         "_target_": "monai_transfer.transfer.adapt",
         "network": network,
         "strategy": "scratch",
+        "modalities": ["t1", "flair"],
     }
     optimizer = parser.get_parsed_content("optimizer")
     assert isinstance(optimizer, torch.optim.Adam)
-    (group,) = optimizer.param_groups
-    assert (group["lr"], group["weight_decay"]) == (1e-4, 1e-4)
-    parser.get_parsed_content("lr_scheduler").step()
-    assert optimizer.param_groups[0]["lr"] < 1e-4
+    groups = optimizer.param_groups
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {(1e-4, 1e-4)}
+    scheduler = parser.get_parsed_content("lr_scheduler")
+    optimizer.step()
+    scheduler.step()
+    assert all(group["lr"] < 1e-4 for group in groups)
     dropped = [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)]
     assert dropped == [0.3, 0.3]
     assert (parser["batch_size"], parser["epochs"], parser["lesion_fraction"]) == (128, 100, 0.25)
