@@ -120,6 +120,16 @@ def test_batches_are_the_samplers_order_cut_into_pieces(size):
     assert items == order(EpochSampler(range(20), seed=1), 2)
 
 
+@pytest.mark.parametrize(
+    ("items", "size", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (1, 4, [1]), (3, 1, [1, 1, 1])],
+)
+def test_one_item_left_over_joins_the_batch_before_it(items: int, size: int, sizes: list[int]):
+    sampler = EpochBatches(range(items), size)
+    assert [len(batch.items) for batch in sampler] == sizes
+    assert len(sampler) == len(sizes)
+
+
 def test_batches_that_an_interrupted_epoch_had_done_are_left_out_once():
     sampler = EpochBatches(range(20), 6, seed=1)
     whole = [batch.items.tolist() for batch in sampler]
