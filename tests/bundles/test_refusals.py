@@ -155,11 +155,15 @@ def test_an_option_that_cannot_work_is_refused_before_anything_is_trained(
         ("strategy", "last:16", "train_last must be 0 to 15, the number of the network's layers"),
         ("strategy", "last3", "strategy must be one of "),
         ("strategy", "decoder", "must be one of convolutions, dense, head, got encoder"),
-        ("strategy", "direct", "strategy"),
-        ("strategy", "adabn", "strategy"),
+        ("strategy", "direct", "must leave at least one parameter to train. Evaluate it instead."),
+        ("strategy", "adabn", "must leave at least one parameter to train"),
         ("modalities", ["t1", "flair", "t2"], "no t2"),
         ("picture_modality", "t2", "must be one of t1, flair, got t2"),
-        ("source", "ms_source", "convolutions"),
+        (
+            "source",
+            "ms_source",
+            "strategy last:3 must be able to copy every tensor of convolutions",
+        ),
         ("cases", 4, "cases must be 1 to 3, the size of the training pool, got 4"),
     ],
 )
