@@ -10,12 +10,8 @@ import numpy.typing as npt
 from monai_transfer.simulation.anatomy import realise
 from monai_transfer.simulation.deformation import draw_warp
 from monai_transfer.simulation.grid import Grid
-from monai_transfer.simulation.head import (
-    COMPARTMENTS,
-    draw_head_shape,
-    head_around,
-    inner_skull_fraction,
-)
+from monai_transfer.simulation.head import COMPARTMENTS, draw_head, inner_skull_fraction
+from monai_transfer.simulation.head_shape import draw_head_shape
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {"air": "air", "wm": "wm", "gm": "gm", "csf": "csf", "vein": "vein"}
@@ -80,10 +76,11 @@ def draw_head_labels(rng: np.random.Generator) -> HeadLabels:
     anatomy = realise(rng, warp, grid=grid)
     at = warp.to_template(grid.points_mm())
     shape = draw_head_shape(rng)
-    head = head_around(rng, at, spacing_mm=grid.spacing_mm, shape=shape)
+    head = draw_head(rng, grid.shape, spacing_mm=grid.spacing_mm, shape=shape)
+    fractions = head.fractions(at, slice(None))
     names = list(LABELS)
-    order = np.array([names.index(name) for name in head], np.uint8)
-    labels = order[np.argmax(np.stack(list(head.values())), axis=0)]
+    order = np.array([names.index(name) for name in fractions], np.uint8)
+    labels = order[np.argmax(np.stack(list(fractions.values())), axis=0)]
     target = inner_skull_fraction(at, spacing_mm=grid.spacing_mm, fluid_mm=shape.fluid_mm) > 0.5
     brain = np.zeros(grid.shape, bool)
     brain[anatomy.window] = anatomy.brain
