@@ -129,13 +129,15 @@ def draw_head(
     )
 
 
-def inner_skull_fraction(template_mm: Points, *, spacing_mm: float, fluid_mm: float) -> Array:
+def inner_skull_fraction(
+    template_mm: Points, *, spacing_mm: float, fluid_mm: float | Array
+) -> Array:
     """Part of each voxel within the inner skull: the brain with all fluid around it.
 
     Args:
         template_mm: (3, x, y, z) template position of each voxel.
         spacing_mm: of the voxels.
-        fluid_mm: as of the head's shape.
+        fluid_mm: as of the head's shape; or (x, y, z), where it is uneven.
     """
     return _inside(_distance_mm(template_mm) - np.float32(fluid_mm), spacing_mm)
 
