@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser, ckpt_export
 
 from monai_transfer.bundle.location import config_files
 from monai_transfer.bundle.options import OPTIONS
-from monai_transfer.bundle.references import changed, normalised, unfold
+from monai_transfer.bundle.references import changed, normalised, references, unfold
 from monai_transfer.bundle.torchscript import without_debug_records
 from monai_transfer.errors import InputError
 from monai_transfer.imaging import StandardScale, write_standard_scale
@@ -26,6 +26,9 @@ _PER_RUN = {"dataset_dir", "datalist", "manifest", "output_dir", "source", "weig
 _CARRIED = {*OPTIONS, "strategy", "amp", "label_names", "network_def"} - _PER_RUN
 _DECISIVE = ("preprocessing", "test", "inferer")
 """Sections that inference repeats: an override inside them would be lost on the way."""
+
+_SCRIPTED = "torchscript_def"
+"""What TorchScript is made of, where that is another form of the network: of whole slices."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +167,15 @@ def _copy_files(origin: Path, staged: Path, run: _Run) -> None:
         if "imports" not in content:  # laid over another: it says what it says
             continue
         new = {k: run.config[k] for k in content if k in _CARRIED and k in run.config}
+        if "network_def" in new:
+            new["network_def"] = _known(new["network_def"], content)
         if normalised(content) != normalised(content | new):
             path.write_text(json.dumps(content | new, indent=4) + "\n", "utf-8")
+
+
+def _known(component: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """A component without arguments that refer to what a config does not have: dropout's rate."""
+    return {k: v for k, v in component.items() if all(i[0] in content for i in references(v))}
 
 
 def _describe(origin: Path, staged: Path, run: _Run) -> None:
@@ -231,7 +241,7 @@ def _write_models(staged: Path, weights: Path) -> None:
     models = staged / "models"
     save_atomically(dict(source.state), models / "model.pt")
     ckpt_export(
-        net_id="network_def",
+        net_id=_SCRIPTED if _SCRIPTED in parser else "network_def",
         filepath=str(models / "model.ts"),
         ckpt_file=str(models / "model.pt"),
         meta_file=str(staged / "configs" / "metadata.json"),

@@ -113,7 +113,7 @@ def find_images(
     """
     if dataset_dir is None:
         return open_cohort(disease, modalities, spacing_mm=spacing_mm, required=["test"])
-    described = replace(read_manifest(manifest_path(manifest)), label=None)
+    described = read_manifest(manifest_path(manifest)).images_alone()
     subjects = find_subjects(described, dataset_dir)
     content: dict[str, Any] = {
         "name": described.name,

@@ -4,7 +4,6 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,7 @@ def write_submission(
             path = manifest_path("brats2018_validation")
             write_submission("predictions", "ours.zip", manifest=path, dataset_dir="validation")
     """
-    described = replace(read_manifest(manifest), label=None)
+    described = read_manifest(manifest).images_alone()
     target, folder = Path(output), Path(predictions_dir)
     wanted = described.submission
     if wanted is None:

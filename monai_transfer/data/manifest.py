@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,11 @@ class Manifest:
     split: Split
     participants: Participants | None = None
     submission: Submission | None = None
+
+    def images_alone(self) -> "Manifest":
+        """The same data set to segment: no label, and no table of participants, is asked for."""
+        split = replace(self.split, told=None)
+        return replace(self, label=None, participants=None, split=split)
 
     def patient_of(self, subject: str) -> str:
         """The patient whose scan a subject is.

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint as IgniteCheckpoint
 
@@ -98,7 +99,9 @@ class Checkpoint:
 
     def _restore(self, engine: Engine) -> None:
         earlier = self.record.earlier
-        if earlier is not None:
+        if earlier is None:
+            torch.manual_seed(torch.initial_seed())  # MONAI's loader does so without processes only
+        else:
             IgniteCheckpoint.load_objects(self._all(engine), earlier["states"])
             self.adaptation.verify()
             self._go_on(engine, earlier["random"])

@@ -14,7 +14,7 @@ import torch
 from monai_transfer.bundle import bundles_dir, export, list_bundles, standard_scale_file
 from monai_transfer.errors import InputError
 from monai_transfer.imaging import StandardScale, read_standard_scale, write_standard_scale
-from monai_transfer.networks import PathologyUNet
+from monai_transfer.networks import PatchCNN, PathologyUNet
 from monai_transfer.training import RunRecord
 from monai_transfer.transfer import adapt
 
@@ -22,14 +22,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:parsing config_file"),
 ]
-BRATS = bundles_dir() / "brats_ft"
+BRATS, WMH = (bundles_dir() / name for name in ("brats_ft", "wmh_ft"))
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Path]:
-    """What a training of ``brats_ft`` leaves, without the training; the path of its weights."""
+    """What a training of a bundle leaves, without the training; the path of its weights."""
 
     def run(
+        bundle: Path = BRATS,
         *,
         filters: int = 4,
         simulated: bool = True,
@@ -38,9 +39,11 @@ def run(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         folder = tmp_path / "runs" / "first"
         shutil.rmtree(folder, ignore_errors=True)
-        config = json.loads((BRATS / "configs" / "train.json").read_text()) | options
+        config = json.loads((bundle / "configs" / "train.json").read_text()) | options
         modalities, labels = config["modalities"], config["label_values"]
-        network = PathologyUNet(len(modalities), len(labels), filters=filters)
+        network = PatchCNN(len(modalities), len(labels))
+        if bundle == BRATS:
+            network = PathologyUNet(len(modalities), len(labels), filters=filters)
         adapted = adapt(network, strategy="scratch", modalities=modalities)
         name = "simulated_brats" if simulated else "our clinic"
         data: dict[str, Any] = {"name": name, "simulated": simulated, "sha256": "0" * 64}
@@ -66,12 +69,15 @@ def contents(bundle: Path) -> dict[str, bytes]:
     return {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
 
 
-def test_a_folder_is_a_whole_bundle_without_links(run: Callable[..., Path], tmp_path: Path):
-    made = export(BRATS, run(), output=tmp_path / "shared" / "ours")
+@pytest.mark.parametrize("bundle", [BRATS, WMH], ids=lambda folder: folder.name)
+def test_a_folder_is_a_whole_bundle_without_links(
+    bundle: Path, run: Callable[..., Path], tmp_path: Path
+):
+    made = export(bundle, run(bundle), output=tmp_path / "shared" / "ours")
     assert made == tmp_path / "shared" / "ours"
     assert not [path for path in made.rglob("*") if path.is_symlink()]
     files = contents(made)
-    configs = {path.name for path in (BRATS / "configs").iterdir()}
+    configs = {path.name for path in (bundle / "configs").iterdir()}
     assert set(files) == {
         *(f"configs/{name}" for name in configs),
         *configs,
@@ -101,6 +107,29 @@ def test_an_unpacked_zip_is_loaded_by_monai_with_the_run_s_weights(
     with torch.no_grad():
         assert torch.equal(script(image), network.eval()(image))
     assert metadata["transfer"]["strategy"] == "scratch"
+
+
+def test_a_patch_network_s_script_gives_every_voxel_of_whole_slices(
+    run: Callable[..., Path], tmp_path: Path
+):
+    weights = run(WMH, modalities=["flair"], dropout=0.1)
+    export(WMH, weights, output=tmp_path / "ours")
+    network = monai.bundle.load("ours", bundle_dir=str(tmp_path), workflow_type="inference").eval()
+    saved = torch.load(weights, weights_only=True)
+    assert all(torch.equal(network.state_dict()[key], saved[key]) for key in saved)
+    script, _, _ = monai.bundle.load("ours", bundle_dir=str(tmp_path), load_ts_module=True)
+    slices = torch.rand(2, 1, 37, 41)
+    with torch.no_grad():
+        whole = script(slices)
+        assert whole.shape == (2, 2, 37, 41)
+        torch.testing.assert_close(whole[:, :, 16, 20], network(slices[..., :32, 4:36]))
+    train, inference = (
+        json.loads((tmp_path / "ours" / "configs" / f"{name}.json").read_text())
+        for name in ("train", "inference")
+    )
+    assert (train["dropout"], train["network_def"]["dropout"]) == (0.1, "@dropout")
+    assert "dropout" not in {*inference, *inference["network_def"]}
+    assert (inference["modalities"], inference["prepared"]) == (["flair"], train["prepared"])
 
 
 def test_nothing_in_it_names_a_folder_of_this_machine(run: Callable[..., Path], tmp_path: Path):

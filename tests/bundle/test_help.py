@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_transfer.bundle import bundles_dir
+from monai_transfer.bundle import bundles_dir, list_bundles
 from monai_transfer.bundle.help import option_rows, show_options
 
 PAGE = """| `not` | an | option |
@@ -34,7 +34,7 @@ def test_a_bundle_without_a_page_says_so(tmp_path: Path, capsys: pytest.CaptureF
     assert "no docs/README.md" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
+@pytest.mark.parametrize("name", [card.name for card in list_bundles()])
 def test_the_pages_of_our_bundles_are_read(name: str):
     rows = option_rows((bundles_dir() / name / "docs" / "README.md").read_text("utf-8"))
     assert {"dataset_dir", "strategy", "epochs", "weights"} <= {row[0] for row in rows}

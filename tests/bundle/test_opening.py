@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,12 @@ def test_a_required_list_must_not_be_empty(missing: str, clinic: Any, listed: Ca
         open_cohort("ms", ["t1"], **given, required=["training", "validation", "test"])
 
 
-def test_subjects_are_found_for_inference_without_labels(clinic: Any):
+def test_subjects_are_found_for_inference_without_labels_or_the_table_of_sets(clinic: Any):
     for number in range(12):
         clinic.image(f"sub-{number:02}", "lesion").unlink()
+    described = json.loads(clinic.manifest.read_text())
+    told = {"recipe": "participants", "file": "participants.tsv", "column": "split"}
+    clinic.manifest.write_text(json.dumps(described | {"split": {**told, "source": "ours"}}))
     found = find_images(
         "ms", ["t2", "t1"], dataset_dir=clinic.folder, manifest=str(clinic.manifest)
     )

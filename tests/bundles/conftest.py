@@ -2,53 +2,161 @@
 
 import contextlib
 import io
+import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import monai.bundle
+import nibabel as nib
 import pytest
 import torch
 from monai.utils import set_determinism
+from torch import nn
 
-from monai_transfer.data import build_datalist, manifest_path, read_manifest, write_datalist
-from monai_transfer.networks import PathologyUNet
+from monai_transfer.bundle import open_cohort
+from monai_transfer.data import (
+    Manifest,
+    build_datalist,
+    manifest_path,
+    read_manifest,
+    write_datalist,
+)
+from monai_transfer.errors import InputError
+from monai_transfer.networks import PatchCNN, PathologyUNet
 from monai_transfer.simulation import simulate_cohort
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = {"brats_ft": 4, "ms_source": 2}
-DISEASES = {"brats_ft": "brats", "ms_source": "ms"}
-SUBJECTS, SPACING_MM = 5, 6.0
+SPACING_MM = 6.0
+
+
+@dataclass(frozen=True)
+class About:
+    """What tells a bundle from the others, and what of it is tiny here."""
+
+    network: Callable[[], nn.Module]
+    cohort: str  # simulated, by the name that its manifest ends in
+    regions: tuple[str, ...]
+    score: str  # which column of the history chooses the epoch
+    recipe: str
+    tensors: int  # of the network's state
+    source: str | None = None
+    strategy: str = "scratch"
+    subjects: int = 5
+    split: Mapping[str, int] = field(default_factory=dict)  # unless the manifest tells it
+    options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def disease(self) -> str:
+        """What is simulated; the two sessions of one disease are in one folder."""
+        return self.cohort.partition("_")[0]
+
+    @property
+    def manifest(self) -> str:
+        return f"simulated_{self.cohort}"
+
+    @cached_property
+    def described(self) -> Manifest:
+        return read_manifest(manifest_path(self.manifest))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.described.modalities)
+
+    @property
+    def values(self) -> set[int]:
+        """That a segmentation may hold."""
+        return set(self.described.labels)
+
+
+_K19: dict[str, Any] = {
+    "recipe": "k19",
+    "tensors": 66,
+    "split": {"validation": 1, "test": 1},
+    "options": {"spacing_mm": SPACING_MM},
+    "training": {"patch_size": [24, 32, 24]},
+}
+_G17: dict[str, Any] = {
+    "network": partial(PatchCNN, 2),
+    "regions": ("lesion",),
+    "score": "lesion_auc",
+    "recipe": "g17",
+    "tensors": 86,
+    "subjects": 7,  # three of the second session to train on
+    "training": {"batch_size": 16},
+}
+BUNDLES = {
+    "brats_ft": About(
+        partial(PathologyUNet, 4, 4),
+        "brats",
+        regions=("enhancing", "core", "whole"),
+        score="mean_dice",
+        source="ms_source",
+        strategy="all",
+        **_K19,
+    ),
+    "ms_source": About(
+        partial(PathologyUNet, 4, 2),
+        "ms",
+        regions=("lesion",),
+        score="lesion_auc",
+        **_K19,
+    ),
+    "wmh_ft": About(cohort="wmh_followup", source="wmh_source", strategy="last:3", **_G17),
+    "wmh_source": About(cohort="wmh_baseline", **_G17),
+}
 
 
 @dataclass(frozen=True)
 class Room:
-    """A folder with both bundles, a cohort for each, and the options that make a run tiny."""
+    """A folder with all bundles, a cohort for each, and the options that make a run tiny."""
 
     bundles: Path
     data: Path
+
+    def about(self, name: str) -> About:
+        return BUNDLES[name]
 
     def bundle(self, name: str) -> Path:
         return self.bundles / name
 
     def cohort(self, name: str) -> Path:
-        return self.data / DISEASES[name]
+        return self.data / BUNDLES[name].disease
 
     def datalist(self, name: str) -> Path:
-        return self.data / f"{DISEASES[name]}.json"
+        return self.data / f"{BUNDLES[name].cohort}.json"
+
+    def images(self, name: str, folder: Path | None = None) -> dict[str, Any]:
+        """Of an inference, on a folder of subjects or on the cohort."""
+        data = {"dataset_dir": str(folder or self.cohort(name)), "manifest": BUNDLES[name].manifest}
+        return {**data, **BUNDLES[name].options}
 
     def options(self, name: str) -> dict[str, Any]:
-        """Of any run."""
+        """Of any other run."""
         data = {"dataset_dir": str(self.cohort(name)), "datalist": str(self.datalist(name))}
-        return {**data, "spacing_mm": SPACING_MM}
+        return {**data, **BUNDLES[name].options}
 
     def training(self, name: str) -> dict[str, Any]:
         """Of a training: one epoch on two subjects."""
-        tiny = {"cases": 2, "epochs": 1, "patch_size": [24, 32, 24], "amp": False}
-        return {**self.options(name), **tiny}
+        tiny = {"cases": 2, "epochs": 1, "amp": False}
+        return {**self.options(name), **tiny, **BUNDLES[name].training}
+
+    def steps(self, name: str) -> int:
+        """Of an epoch of that training: a subject each, or 16 patches."""
+        about, tiny = BUNDLES[name], self.training(name)
+        if "batch_size" not in tiny:
+            return int(tiny["cases"])
+        data = {"dataset_dir": self.cohort(name), "datalist": self.datalist(name)}
+        entries = open_cohort(about.cohort, about.modalities, **data).training(tiny["cases"])
+        lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
+        # around a quarter of the lesion voxels, and around as many others
+        patches = sum(2 * math.ceil(voxels / 4) for voxels in lesions)
+        return math.ceil(patches / tiny["batch_size"])
 
     def line(self, options: dict[str, Any]) -> list[str]:
         """The same options as arguments of a command."""
@@ -64,7 +172,7 @@ def copy_bundle(name: str, folder: Path) -> Path:
     (copy / "models").mkdir()
     with torch.random.fork_rng():
         torch.manual_seed(len(name))
-        torch.save(PathologyUNet(4, CLASSES[name]).state_dict(), copy / "models" / "model.pt")
+        torch.save(BUNDLES[name].network().state_dict(), copy / "models" / "model.pt")
     return copy
 
 
@@ -72,14 +180,27 @@ def copy_bundle(name: str, folder: Path) -> Path:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Room:
     """Simulated once for each worker; tests write nothing into it."""
     folder = tmp_path_factory.mktemp("room")
-    for name, disease in DISEASES.items():
+    for name, about in BUNDLES.items():
         copy_bundle(name, folder / "bundles")
-        cohort = folder / "data" / disease
-        simulate_cohort(disease, cohort, subjects=SUBJECTS, spacing_mm=SPACING_MM, progress=False)
-        described = read_manifest(manifest_path(f"simulated_{disease}"))
-        datalist = build_datalist(described, cohort, validation=1, test=1)
-        write_datalist(datalist, folder / "data" / f"{disease}.json")
+        cohort = folder / "data" / about.disease
+        if not cohort.exists():
+            size = {"subjects": about.subjects, "spacing_mm": SPACING_MM}
+            simulate_cohort(about.disease, cohort, progress=False, **size)
+        datalist = build_datalist(about.described, cohort, **about.split)
+        write_datalist(datalist, folder / "data" / f"{about.cohort}.json")
     return Room(folder / "bundles", folder / "data")
+
+
+@pytest.fixture(params=BUNDLES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of each bundle, in tests that hold for all."""
+    return str(request.param)
+
+
+@pytest.fixture
+def about(name: str) -> About:
+    """What the test's bundle is."""
+    return BUNDLES[name]
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +217,7 @@ class Finished:
     """A training that ended: its folder, and what it printed."""
 
     name: str
+    about: About
     folder: Path
     said: str
 
@@ -114,7 +236,20 @@ def run() -> Callable[..., str]:
     return run_bundle
 
 
-@pytest.fixture(scope="module", params=CLASSES)
+@pytest.fixture(scope="session")
+def refusal() -> Callable[[BaseException | None], str]:
+    """The message of the input error below what MONAI made of it."""
+
+    def refusal(error: BaseException | None) -> str:
+        while error is not None and not isinstance(error, InputError):
+            error = error.__cause__ or error.__context__
+        assert error is not None
+        return str(error)
+
+    return refusal
+
+
+@pytest.fixture(scope="module", params=BUNDLES)
 def finished(
     request: pytest.FixtureRequest, room: Room, tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
@@ -123,4 +258,4 @@ def finished(
     folder = tmp_path_factory.mktemp(name) / "out"
     train = room.bundle(name) / "train.json"
     said = run_bundle(train, output_dir=str(folder), **room.training(name))
-    return Finished(name, folder, said)
+    return Finished(name, BUNDLES[name], folder, said)

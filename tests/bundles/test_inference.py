@@ -1,7 +1,6 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_transfer.data import find_subjects, manifest_path, read_manifest
-from monai_transfer.errors import InputError
+from monai_transfer.data import find_subjects
 
-MANIFESTS = {"brats_ft": "simulated_brats", "ms_source": "simulated_ms"}
 CODES = ("sform_code", "qform_code")
-VALUES = {"brats_ft": {0, 1, 2, 4}, "ms_source": {0, 1}}
 
 
 @pytest.fixture
@@ -24,8 +20,7 @@ def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
     """Segments a folder of subjects into ``out``."""
 
     def infer(name: str, folder: Path, **options: Any) -> str:
-        tiny = {"manifest": MANIFESTS[name], "spacing_mm": 6.0, "amp": False, "output_dir": "out"}
-        given = tiny | {"dataset_dir": str(folder)} | options
+        given = {**room.images(name, folder), "amp": False, "output_dir": "out", **options}
         return run(room.bundle(name) / "inference.json", **given)
 
     return infer
@@ -33,7 +28,7 @@ def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
 
 def copied(name: str, room: Any, *, labels: bool) -> Path:
     """The first two subjects of a cohort, without their labels if so asked."""
-    source, described = room.cohort(name), read_manifest(manifest_path(MANIFESTS[name]))
+    source, described = room.cohort(name), room.about(name).described
     for subject in find_subjects(described, source)[:2]:
         for path in (*subject.images, *([str(subject.label)] * labels)):
             Path("scans", path).parent.mkdir(parents=True, exist_ok=True)
@@ -51,24 +46,22 @@ def regridded(folder: Path) -> None:
         nib.save(nib.Nifti1Image(voxels, affine), path)
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
 def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
-    name: str, infer: Callable[..., str], room: Any
+    name: str, about: Any, infer: Callable[..., str], room: Any
 ):
     folder = copied(name, room, labels=False)
     regridded(folder)
     said = infer(name, folder)
-    assert "Segmenting 2 subjects at 6 mm with " in said
+    grid = "6 mm" if "spacing_mm" in about.options else "each image's own grid"
+    assert f"Segmenting 2 subjects at {grid} with " in said
     assert "Everything is in out: " in said
-    subjects = find_subjects(
-        replace(read_manifest(manifest_path(MANIFESTS[name])), label=None), folder
-    )
+    subjects = find_subjects(about.described.images_alone(), folder)
     names = [f"{s.subject}.nii.gz" for s in subjects]
     assert {path.name for path in Path("out").iterdir()} == {*names, "run.json", "status.json"}
     record = json.loads(Path("out/run.json").read_text())
     assert record["outputs"] == names
-    assert record["config"]["spacing_mm"] == 6.0
-    assert record["data"]["name"] == MANIFESTS[name]
+    assert record["config"].get("spacing_mm") == about.options.get("spacing_mm")
+    assert record["data"]["name"] == about.manifest
     assert record["transfer"]["source_sha256"]
     for subject in subjects:
         result, image = (
@@ -78,7 +71,7 @@ def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
         assert result.shape == image.shape
         np.testing.assert_array_equal(result.affine, image.affine)
         assert [result.header[c] for c in CODES] == [image.header[c] for c in CODES]
-        assert set(np.unique(result.dataobj)) <= VALUES[name]
+        assert set(np.unique(result.dataobj)) <= about.values
         assert result.get_data_dtype() == np.uint8
 
 
@@ -94,18 +87,19 @@ def test_the_result_does_not_depend_on_the_window_beyond_a_few_voxels(
 
 
 def test_without_a_folder_the_simulated_test_subjects_are_segmented(
-    infer: Callable[..., str], room: Any, monkeypatch: pytest.MonkeyPatch
+    name: str, about: Any, infer: Callable[..., str], room: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    described = read_manifest(manifest_path("simulated_ms"))
     monkeypatch.setattr(
         "monai_transfer.bundle.opening.simulated_default",
-        lambda *_, **__: (described, room.cohort("ms_source")),
+        lambda *_, **__: (about.described, room.cohort(name)),
     )
-    infer("ms_source", room.cohort("ms_source"), dataset_dir="$None")
-    assert len(list(Path("out").glob("*.nii.gz"))) == 1  # a fifth of five
+    infer(name, room.cohort(name), dataset_dir="$None")
+    assert len(list(Path("out").glob("*.nii.gz"))) == 1  # a fifth of five, or as a table tells
 
 
-def test_a_broken_image_is_refused_before_any_is_segmented(infer: Callable[..., str], room: Any):
+def test_a_broken_image_is_refused_before_any_is_segmented(
+    infer: Callable[..., str], room: Any, refusal: Callable[..., str]
+):
     folder = copied("ms_source", room, labels=False)
     broken = sorted(folder.rglob("*T2w.nii.gz"))[1]
     image = nib.load(broken)
@@ -114,37 +108,32 @@ def test_a_broken_image_is_refused_before_any_is_segmented(infer: Callable[..., 
     nib.save(nib.Nifti1Image(voxels, image.affine), broken)
     with pytest.raises(RuntimeError) as caught:
         infer("ms_source", folder)
-    assert broken.name in str(refusal(caught.value))
+    assert broken.name in refusal(caught.value)
     assert not Path("out").exists()
 
 
-def test_a_folder_with_finished_segmentations_is_refused(infer: Callable[..., str], room: Any):
+def test_a_folder_with_finished_segmentations_is_refused(
+    infer: Callable[..., str], room: Any, refusal: Callable[..., str]
+):
     folder = copied("ms_source", room, labels=False)
     infer("ms_source", folder)
     before = {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()}
     with pytest.raises(RuntimeError) as caught:
         infer("ms_source", folder)
-    assert "hold no run that is done. Choose another --output_dir." in str(refusal(caught.value))
+    assert "hold no run that is done. Choose another --output_dir." in refusal(caught.value)
     assert {path.name: path.stat().st_mtime_ns for path in Path("out").iterdir()} == before
 
 
-def refusal(error: BaseException | None) -> InputError:
-    """The input error below what MONAI made of it."""
-    while not isinstance(error, InputError):
-        assert error is not None
-        error = error.__cause__
-    return error
-
-
+@pytest.mark.parametrize("name", ["ms_source", "wmh_ft"])
 def test_weights_of_a_training_are_taken(
-    infer: Callable[..., str], run: Callable[..., str], room: Any
+    name: str, infer: Callable[..., str], run: Callable[..., str], room: Any
 ):
     """Another head, other results: the default weights are not silently used."""
-    folder = copied("ms_source", room, labels=True)
-    infer("ms_source", folder)
-    other = room.training("ms_source") | {"cases": 1, "learning_rate": 0.5}
-    run(room.bundle("ms_source") / "train.json", output_dir="trained", **other)
-    infer("ms_source", folder, weights="trained/model.pt", output_dir="second")
+    folder = copied(name, room, labels=True)
+    infer(name, folder)
+    other = room.training(name) | {"cases": 1, "learning_rate": 0.5}
+    run(room.bundle(name) / "train.json", output_dir="trained", **other)
+    infer(name, folder, weights="trained/model.pt", output_dir="second")
     first, second = (
         np.concatenate([nib.load(p).get_fdata().ravel() for p in sorted(Path(d).glob("*.nii.gz"))])
         for d in ("out", "second")
@@ -152,21 +141,22 @@ def test_weights_of_a_training_are_taken(
     assert (first != second).any()
 
 
-def test_what_monai_label_takes_from_the_config_segments_one_4d_image(room: Any):
+def test_what_monai_label_takes_from_the_config_segments_one_4d_image(
+    name: str, about: Any, room: Any
+):
     """As its BundleInferTask does: a bare parser, ``bundle_root`` set, no saving of ours."""
-    described = read_manifest(manifest_path("simulated_brats"))
-    subject = find_subjects(described, room.cohort("brats_ft"))[0]
-    images = [nib.load(room.cohort("brats_ft") / path) for path in subject.images]
+    subject = find_subjects(about.described, room.cohort(name))[0]
+    images = [nib.load(room.cohort(name) / path) for path in subject.images]
     stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
     nib.save(nib.Nifti1Image(stacked, images[0].affine), "four.nii.gz")
     parser = ConfigParser()
-    parser.read_config(str(room.bundle("brats_ft") / "configs" / "inference.json"))
-    parser.config.update({"bundle_root": "anywhere", "spacing_mm": 6.0, "device": "cpu"})
+    parser.read_config(str(room.bundle(name) / "configs" / "inference.json"))
+    parser.config.update({"bundle_root": "anywhere", "device": "cpu", **about.options})
     data = parser.get_parsed_content("preprocessing")({"image": "four.nii.gz"})
     network = parser.get_parsed_content("network_def").eval()
     with torch.no_grad():
         data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
     result = parser.get_parsed_content("postprocessing")(data)
     assert result["pred"].shape == (1, *images[0].shape)
-    assert set(torch.unique(result["pred"]).tolist()) <= VALUES["brats_ft"]
+    assert set(torch.unique(result["pred"]).tolist()) <= about.values
     assert {path.name for path in Path().iterdir()} == {"four.nii.gz"}

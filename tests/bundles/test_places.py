@@ -12,10 +12,6 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
-from monai_transfer.networks import PathologyUNet
-
-BUNDLES = ("brats_ft", "ms_source")
-
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 
 
@@ -32,13 +28,14 @@ def inside(room: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     return inside
 
 
-@pytest.mark.parametrize("name", BUNDLES)
 @pytest.mark.parametrize("config", ["train.json", "configs/train.json", "inference.json"])
-def test_a_workflow_made_from_anywhere_knows_its_bundle(name: str, config: str, room: Any):
+def test_a_workflow_made_from_anywhere_knows_its_bundle(
+    name: str, about: Any, config: str, room: Any
+):
     workflow = created(room.bundle(name) / config)
     assert workflow.bundle_root == str(room.bundle(name))
     assert workflow.parser["_meta_"]["version"]
-    assert workflow.parser["_meta_"]["transfer"]["strategy"] in ("all", "scratch")
+    assert workflow.parser["_meta_"]["transfer"]["strategy"] == about.strategy
 
 
 @pytest.mark.parametrize(
@@ -71,7 +68,6 @@ def test_a_bare_parser_takes_the_current_folder(inside: Callable[..., Path]):
     assert parser.get_parsed_content("weights").endswith("ms_source/models/model.pt")
 
 
-@pytest.mark.parametrize("name", BUNDLES)
 def test_making_a_workflow_touches_no_file(name: str, room: Any, elsewhere: Path):
     for config in ("train.json", "inference.json"):
         created(room.bundle(name) / config)
@@ -79,11 +75,10 @@ def test_making_a_workflow_touches_no_file(name: str, room: Any, elsewhere: Path
     assert not (room.bundle(name) / "eval").exists()
 
 
-@pytest.mark.parametrize("name", BUNDLES)
 @pytest.mark.parametrize("workflow_type", ["train", "inference"])
-def test_monais_load_gives_every_tensor(name: str, workflow_type: str, room: Any):
+def test_monais_load_gives_every_tensor(name: str, about: Any, workflow_type: str, room: Any):
     network = monai.bundle.load(name, bundle_dir=str(room.bundles), workflow_type=workflow_type)
-    assert isinstance(network, PathologyUNet)
+    assert isinstance(network, type(about.network()))
     saved = torch.load(room.bundle(name) / "models" / "model.pt", weights_only=True)
     loaded = network.state_dict()
     assert list(loaded) == list(saved)
@@ -102,32 +97,37 @@ def copied(bundle: Path, folder: Path) -> Path:
     return Path(shutil.copytree(bundle, folder / "copy with a space" / bundle.name, symlinks=True))
 
 
+@pytest.mark.parametrize("name", ["brats_ft", "wmh_ft"])
 @pytest.mark.parametrize("move", [zipped, copied])
 @pytest.mark.parametrize("config", ["train.json", "configs/train.json"])
 def test_a_bundle_that_was_moved_trains_from_its_new_place(
+    name: str,
+    about: Any,
     move: Callable[..., Path],
     config: str,
     room: Any,
     run: Callable[..., str],
     tmp_path: Path,
 ):
-    moved = move(room.bundle("brats_ft"), tmp_path)
-    source = move(room.bundle("ms_source"), tmp_path) if move is zipped else None
-    options = room.training("brats_ft") | {"cases": 1, "output_dir": "out"}
-    if source is None:  # no neighbour to start from
-        options["source"] = str(room.bundle("ms_source"))
+    moved = move(room.bundle(name), tmp_path)
+    options = room.training(name) | {"cases": 1, "output_dir": "out"}
+    if move is zipped:
+        move(room.bundle(about.source), tmp_path)
+    else:  # no neighbour to start from
+        options["source"] = str(room.bundle(about.source))
     said = run(moved / config, **options)
-    assert "Transfer: ms_source, strategy all" in said
+    assert f"Transfer: {about.source}, strategy {about.strategy}" in said
     assert (tmp_path / "out" / "model.pt").exists()
 
 
-def test_an_unpacked_zip_is_loaded_by_monai(room: Any, tmp_path: Path):
-    moved = zipped(room.bundle("brats_ft"), tmp_path)
+@pytest.mark.parametrize("name", ["brats_ft", "wmh_ft"])
+def test_an_unpacked_zip_is_loaded_by_monai(name: str, room: Any, tmp_path: Path):
+    moved = zipped(room.bundle(name), tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", "parsing config_file")
-        network = monai.bundle.load("brats_ft", bundle_dir=str(moved.parent))
-    saved = torch.load(room.bundle("brats_ft") / "models" / "model.pt", weights_only=True)
+        network = monai.bundle.load(name, bundle_dir=str(moved.parent))
+    saved = torch.load(room.bundle(name) / "models" / "model.pt", weights_only=True)
     assert all(torch.equal(network.state_dict()[key], saved[key]) for key in saved)
 
 

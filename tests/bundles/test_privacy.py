@@ -45,7 +45,6 @@ def test_what_is_packed_is_searched():
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
 def test_no_file_of_a_run_names_machine_user_or_folder(
     name: str, room: Any, run: Callable[..., str], secret_words: list[bytes], tmp_path: Path
 ):

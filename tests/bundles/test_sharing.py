@@ -22,8 +22,7 @@ def test_an_exported_model_segments_as_its_run_did(
     )
     with zipfile.ZipFile(archive) as content:
         content.extractall(tmp_path / "received")
-    manifest = f"simulated_{finished.name.partition('_')[0]}"
-    data = {"dataset_dir": str(room.cohort(finished.name)), "manifest": manifest}
+    data = {"dataset_dir": str(room.cohort(finished.name)), "manifest": finished.about.manifest}
     run(tmp_path / "received" / "mine" / "inference.json", output_dir="out", **data)
     (tested,) = (finished.folder / "predictions").iterdir()
     ours, theirs = (np.asanyarray(nib.load(p).dataobj) for p in (tested, Path("out", tested.name)))

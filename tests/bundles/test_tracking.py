@@ -32,11 +32,6 @@ def stored(database: Path) -> dict[str, list[Run]]:
     return {name: list(client.search_runs([i])) for name, i in experiments.items() if i != "0"}
 
 
-@pytest.fixture(params=["brats_ft", "ms_source"])
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
 def tracked(name: str, room: Any, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """A tracked training into ``runs/first``, as its store has it."""
@@ -49,7 +44,9 @@ def tracked(name: str, room: Any, run: Callable[..., str], monkeypatch: pytest.M
     return found
 
 
-def test_a_store_beside_the_run_has_its_options_its_epochs_and_its_result(tracked: Run, name: str):
+def test_a_store_beside_the_run_has_its_options_its_epochs_and_its_result(
+    tracked: Run, about: Any
+):
     assert (tracked.info.run_name, tracked.info.status) == ("first", "FINISHED")
     params = tracked.data.params
     assert (params["cases"], params["epochs"], params["seed"]) == ("2", "2", "0")
@@ -57,7 +54,7 @@ def test_a_store_beside_the_run_has_its_options_its_epochs_and_its_result(tracke
     client = MlflowClient(f"sqlite:///{Path('runs/mlruns.db').absolute()}")
     with Path("runs/first/history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    for metric in ("loss", "mean_dice"):
+    for metric in ("loss", about.score):
         logged = client.get_metric_history(tracked.info.run_id, metric)
         expected = [(int(row["epoch"]), float(row[metric])) for row in rows if row[metric]]
         assert [(m.step, m.value) for m in logged] == expected

@@ -9,9 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-VALUES = {"brats_ft": {0, 1, 2, 4}, "ms_source": {0, 1}}
-REGIONS = {"brats_ft": ["enhancing", "core", "whole"], "ms_source": ["lesion"]}
-
 
 @pytest.fixture
 def train(room: Any, run: Callable[..., str]) -> Callable[..., str]:
@@ -39,7 +36,7 @@ def test_a_training_leaves_what_a_run_promises(finished: Any, room: Any):
     }
     (tested,) = read(room.datalist(finished.name))["test"]
     scored = [(row["subject"], row["region"]) for row in rows(finished.folder / "metrics.csv")]
-    assert scored == [(tested["subject"], region) for region in REGIONS[finished.name]]
+    assert scored == [(tested["subject"], region) for region in finished.about.regions]
 
 
 def test_predictions_of_the_test_are_label_maps_on_the_original_grid(finished: Any, room: Any):
@@ -48,13 +45,13 @@ def test_predictions_of_the_test_are_label_maps_on_the_original_grid(finished: A
     label = nib.load(room.cohort(finished.name) / tested["label"])
     assert prediction.shape == label.shape
     np.testing.assert_array_equal(prediction.affine, label.affine)
-    assert set(np.unique(prediction.dataobj)) <= VALUES[finished.name]
+    assert set(np.unique(prediction.dataobj)) <= finished.about.values
 
 
-def test_a_training_says_what_its_data_are_and_where_everything_is(finished: Any):
-    counts = "2 of 3 training, 1 validation, 1 test subjects."
-    disease = finished.name.partition("_")[0]
-    assert f"Data: simulated_{disease} (simulated), {counts}\n" in finished.said
+def test_a_training_says_what_its_data_are_and_where_everything_is(finished: Any, room: Any):
+    pool = len(read(room.datalist(finished.name))["training"])
+    counts = f"2 of {pool} training, 1 validation, 1 test subjects."
+    assert f"Data: {finished.about.manifest} (simulated), {counts}\n" in finished.said
     assert finished.said.index("Data:") < finished.said.index("Transfer:")
     assert f"Everything is in {finished.folder}: history.csv" in finished.said
 
@@ -63,56 +60,73 @@ def test_the_record_says_what_was_asked_on_which_data_and_what_became_of_every_t
     finished: Any,
 ):
     record = read(finished.folder / "run.json")
-    config = record["config"]
-    disease = finished.name.partition("_")[0]
-    assert (config["seed"], config["cases"], config["dataset_dir"]) == (0, 2, disease)
+    config, about = record["config"], finished.about
+    assert (config["seed"], config["cases"], config["dataset_dir"]) == (0, 2, about.disease)
     assert config["optimizer"]["params"] == "$@adaptation.parameter_groups(@learning_rate)"
-    assert (record["data"]["name"], record["data"]["simulated"]) == (f"simulated_{disease}", True)
+    assert (record["data"]["name"], record["data"]["simulated"]) == (about.manifest, True)
     assert len(record["data"]["sha256"]) == 64
     totals = {k: v["tensors"] for k, v in record["transfer"]["totals"].items()}
     expected = {
         # the two convolutions and the output layer of the head, weights and biases, are new
-        "brats_ft": ("ms_source", {"loaded": 60, "reset": 6}),
-        "ms_source": (None, {"loaded": 0, "reset": 66}),
+        "brats_ft": {"loaded": 60, "reset": 6},
+        "ms_source": {"loaded": 0, "reset": 66},
+        # of 12 convolutions a weight and the norm's two parameters and three statistics
+        "wmh_ft": {"loaded": 86, "reset": 0, "frozen": 72},
+        "wmh_source": {"loaded": 0, "reset": 86},
     }
-    source, counts = expected[finished.name]
-    assert record["transfer"]["source"] == source
-    assert counts.items() <= totals.items()
+    assert record["transfer"]["source"] == about.source
+    assert expected[finished.name].items() <= totals.items()
 
 
-def test_loss_and_score_are_logged_for_tensorboard(finished: Any):
+def test_loss_and_score_are_logged_for_tensorboard(finished: Any, room: Any):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     logged = EventAccumulator(str(finished.folder / "tensorboard")).Reload()
     losses = logged.Scalars("loss")
-    assert [event.step for event in losses] == [1, 2]  # two cases, one epoch
+    assert [event.step for event in losses] == list(range(1, room.steps(finished.name) + 1))
     (epoch,) = rows(finished.folder / "history.csv")
     assert float(epoch["loss"]) == pytest.approx(np.mean([event.value for event in losses]))
-    (score,) = logged.Scalars("mean_dice")
-    assert float(epoch["mean_dice"]) == pytest.approx(score.value)
+    (score,) = logged.Scalars(finished.about.score)
+    assert float(epoch[finished.about.score]) == pytest.approx(score.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "strategy", "frozen", "tuned"),
+    [
+        ("brats_ft", "head", {"encoder", "decoder"}, {"head"}),
+        ("wmh_ft", "last:3", {"convolutions"}, {"dense", "head"}),
+        ("wmh_ft", "last:1", {"convolutions", "dense"}, {"head"}),
+    ],
+)
 def test_a_frozen_source_is_found_beside_the_bundle_and_comes_out_bit_identical(
-    train: Callable[..., str], room: Any
+    name: str,
+    strategy: str,
+    frozen: set[str],
+    tuned: set[str],
+    train: Callable[..., str],
+    room: Any,
 ):
-    said = train("brats_ft", strategy="head")
-    assert "60 frozen tensors are bit-identical." in said
+    said = train(name, strategy=strategy)
     trained = torch.load("out/model.pt", weights_only=True)
-    source = torch.load(room.bundle("ms_source") / "models/model.pt", weights_only=True)
+    still = [key for key in trained if key.partition(".")[0] not in tuned]
+    assert f"{len(still)} frozen tensors are bit-identical." in said
+    folder = room.bundle(read("out/run.json")["transfer"]["source"])
+    source = torch.load(folder / "models/model.pt", weights_only=True)
     same = {key.partition(".")[0] for key in source if torch.equal(source[key], trained[key])}
     moved = {
         key.partition(".")[0]
         for key in source
         if source[key].shape != trained[key].shape or not torch.equal(source[key], trained[key])
     }
-    assert (same, moved) == ({"encoder", "decoder"}, {"head"})
+    assert (same - moved, moved) == (frozen, tuned)
 
 
+@pytest.mark.parametrize("name", ["ms_source", "wmh_source", "wmh_ft"])
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(
-    train: Callable[..., str],
+    name: str, train: Callable[..., str]
 ):
     def weights(seed: int, folder: str, **options: Any) -> torch.Tensor:
-        train("ms_source", seed=seed, cases=1, output_dir=folder, **options)
+        train(name, seed=seed, cases=1, output_dir=folder, **options)
         state = torch.load(Path(folder, "model.pt"), weights_only=True)
         return torch.cat([tensor.flatten().double() for tensor in state.values()])
 
