@@ -8,7 +8,6 @@ import pytest
 import torch
 
 
-
 @pytest.fixture
 def evaluate(room: Any, run: Callable[..., str]) -> Callable[..., str]:
     """Evaluates into ``out``."""

@@ -98,7 +98,9 @@ def test_the_strategies_that_the_page_names_suit_the_network(bundle: Path, room:
     about = room.about(bundle.name)
     for strategy in named:
         depth = strategy.replace("<k>", "3").replace("<i>", "12")
-        source = None if strategy == "scratch" else str(room.bundle(bundle.name) / "models/model.pt")
+        source = (
+            None if strategy == "scratch" else str(room.bundle(bundle.name) / "models/model.pt")
+        )
         adapt(about.network(), source, strategy=depth, modalities=about.modalities)
 
 

@@ -13,11 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 
 
-
 @pytest.fixture
-def refused(
-    room: Any, run: Callable[..., str], refusal: Callable[..., str]
-) -> Callable[..., str]:
+def refused(room: Any, run: Callable[..., str], refusal: Callable[..., str]) -> Callable[..., str]:
     """The message of the input error that a run ends with."""
 
     def refused(*configs: str, name: str = "brats_ft", **options: Any) -> str:
@@ -304,7 +301,11 @@ def test_monai_label_trains_the_bundle(
     handlers = parser.get("train#handlers", [])
     assert not [h for h in handlers if h.get("_target_") == "CheckpointLoader"]
     if pretrained:
-        load = {"load_path": shipped(name, room, tmp_path), "load_dict": {"model": "$@network"}, "strict": False}
+        load = {
+            "load_path": shipped(name, room, tmp_path),
+            "load_dict": {"model": "$@network"},
+            "strict": False,
+        }
         handlers.insert(0, {"_target_": "CheckpointLoader", **load})
     listed = json.loads(room.datalist(name).read_text())
     entries = [

@@ -44,9 +44,7 @@ def tracked(name: str, room: Any, run: Callable[..., str], monkeypatch: pytest.M
     return found
 
 
-def test_a_store_beside_the_run_has_its_options_its_epochs_and_its_result(
-    tracked: Run, about: Any
-):
+def test_a_store_beside_the_run_has_its_options_its_epochs_and_its_result(tracked: Run, about: Any):
     assert (tracked.info.run_name, tracked.info.status) == ("first", "FINISHED")
     params = tracked.data.params
     assert (params["cases"], params["epochs"], params["seed"]) == ("2", "2", "0")
