@@ -161,9 +161,10 @@ def plan_tuning(
     check_request(config, grid, given)
     (metric,) = config["validate"]["key_metric"]
     asked = {**config, **given}
-    named = ("dataset_dir", "datalist", "manifest", "spacing_mm", "cases", "seed")
-    data: dict[str, Any] = {n: None if asked[n] == "$None" else asked[n] for n in named}
-    cases, seed = data.pop("cases"), data.pop("seed")
+    asked = {name: None if value == "$None" else value for name, value in asked.items()}
+    # a bundle that works on each image's own grid has no spacing
+    data = {n: asked.get(n) for n in ("dataset_dir", "datalist", "manifest", "spacing_mm")}
+    cases, seed = asked["cases"], asked["seed"]
     disease, modalities = config["cohort"]["disease"], asked["modalities"]
     cohort = open_cohort(disease, modalities, **data, required=["training"])
     lists = write_folds(cohort, folder / "folds", folds=folds, cases=cases, seed=seed)

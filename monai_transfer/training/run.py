@@ -114,11 +114,12 @@ def conclude(
     history: History | None = None,
     *,
     loss: DecayingWeightCrossEntropy | None = None,
+    adapted: bool = False,
     **more: Any,
 ) -> None:
     """After the test: publish the weights, write ``run.json``, say where everything is.
 
-    A training's weights are published as ``model.pt`` here and nowhere else, and the checkpoint
+    A run's weights are published as ``model.pt`` here and nowhere else, and the checkpoint
     is removed: a run whose ``status.json`` says done is complete, and no other is.
 
     Args:
@@ -126,11 +127,13 @@ def conclude(
         record: of the run.
         history: of the training; ``None`` after what publishes no weights.
         loss: of the training, to warn when it ended before the class weights came down.
+        adapted: publish the weights of a run without a training, such as one that re-estimated
+            norms.
         more: further plain values for ``run.json``.
     """
     with record.session.running():
         if idist.get_rank() == 0:
-            _publish(adaptation, record, history, more)
+            _publish(adaptation, record, history, adapted=adapted, more=more)
     record.session.end("done")
     if idist.get_rank() != 0:
         return
@@ -146,14 +149,20 @@ def conclude(
 
 
 def _publish(
-    adaptation: Adaptation, record: RunRecord, history: History | None, more: Mapping[str, Any]
+    adaptation: Adaptation,
+    record: RunRecord,
+    history: History | None,
+    *,
+    adapted: bool,
+    more: Mapping[str, Any],
 ) -> None:
     record.write(adaptation, **more)
-    if history is None:
+    if history is None and not adapted:
         return
-    frame = history.frame()
-    metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
-    learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
+    if history is not None:
+        frame = history.frame()
+        metrics = [column for column in frame.columns if column not in ("epoch", "loss")]
+        learning_curve(frame, record.output_dir / "learning_curve.png", metrics=metrics)
     adaptation.verify()
     save_atomically(adaptation.network.state_dict(), record.output_dir / "model.pt")
     if record.tracking is not None:

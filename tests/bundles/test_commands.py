@@ -63,7 +63,6 @@ def test_debug_shows_where_an_error_was_raised(command: Callable[..., Any]):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
 def test_the_configs_folder_works_from_inside_the_bundle(
     name: str, command: Callable[..., Any], room: Any, tmp_path: Path
 ):
@@ -74,7 +73,6 @@ def test_the_configs_folder_works_from_inside_the_bundle(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["brats_ft", "ms_source"])
 def test_an_evaluation_is_typed_as_a_list_of_two_configs(
     name: str, command: Callable[..., Any], room: Any, tmp_path: Path
 ):

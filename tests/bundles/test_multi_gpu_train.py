@@ -34,9 +34,17 @@ def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedP
     return subprocess.CompletedProcess(process.args, process.returncode, said, failed)
 
 
-@pytest.mark.parametrize(("name", "strategy"), [("brats_ft", "decoder"), ("ms_source", "scratch")])
+@pytest.mark.parametrize(
+    ("name", "strategy", "frozen"),
+    [
+        ("brats_ft", "decoder", "encoder."),
+        ("ms_source", "scratch", None),
+        ("wmh_ft", "last:3", "convolutions."),
+        ("wmh_source", "scratch", None),
+    ],
+)
 def test_two_processes_train_one_model_into_one_folder(
-    name: str, strategy: str, room: Any, tmp_path: Path
+    name: str, strategy: str, frozen: str | None, room: Any, tmp_path: Path
 ):
     options = room.training(name) | {"cases": 3, "epochs": 2, "strategy": strategy}
     done = torchrun(room.bundle(name), *room.line(options), folder=tmp_path)
@@ -49,11 +57,12 @@ def test_two_processes_train_one_model_into_one_folder(
     assert len(list((folder / "tensorboard").iterdir())) == 1  # one process writes
     trained = torch.load(folder / "model.pt", weights_only=True)
     assert not any(key.startswith("module.") for key in trained)
-    if strategy == "decoder":
-        source = torch.load(room.bundle("ms_source") / "models/model.pt", weights_only=True)
-        encoder = [key for key in source if key.startswith("encoder.")]
-        assert all(torch.equal(source[key], trained[key]) for key in encoder)
-        assert "31 frozen tensors are bit-identical." in done.stdout
+    if frozen is not None:
+        folder_of_it = room.bundle(room.about(name).source)
+        source = torch.load(folder_of_it / "models" / "model.pt", weights_only=True)
+        still = [key for key in source if key.startswith(frozen)]
+        assert all(torch.equal(source[key], trained[key]) for key in still)
+        assert f"{len(still)} frozen tensors are bit-identical." in done.stdout
     record = json.loads((folder / "run.json").read_text())
     assert record["config"]["network"]["_target_"].endswith("DistributedDataParallel")
 

@@ -1,4 +1,4 @@
-"""``paper.json`` laid over ``train.json`` is what Kaur 2019 says, as far as it says."""
+"""``paper.json`` laid over ``train.json`` is what the bundle's paper says, as far as it says."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Any
 
 import nibabel as nib
 import pytest
+import torch
 from monai.bundle import ConfigParser
 from monai.transforms import RandCropByPosNegLabeld, RandFlipd, ResizeWithPadOrCropd
 
 from monai_transfer.bundle import bundles_dir
 from monai_transfer.transforms import K19_SIZE_MM
 
-BUNDLES = ["brats_ft", "ms_source"]
+KAUR, GHAFOORIAN = ["brats_ft", "ms_source"], ["wmh_ft", "wmh_source"]
 
 
 def resolved(name: str, *configs: str) -> ConfigParser:
@@ -21,7 +22,7 @@ def resolved(name: str, *configs: str) -> ConfigParser:
     return parser
 
 
-@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("name", KAUR)
 def test_whole_volumes_at_1_mm_without_augmentation(name: str):
     parser = resolved(name, "train.json", "paper.json")
     chain = parser.get_parsed_content("train#preprocessing").transforms
@@ -37,7 +38,7 @@ def test_whole_volumes_at_1_mm_without_augmentation(name: str):
     assert any(isinstance(step, ResizeWithPadOrCropd) for step in tested)
 
 
-@pytest.mark.parametrize("name", BUNDLES)
+@pytest.mark.parametrize("name", KAUR)
 def test_epochs_are_the_papers_and_each_is_a_candidate(name: str):
     parser = resolved(name, "train.json", "paper.json")
     assert (parser.get_parsed_content("epochs"), parser["val_interval"]) == (190, 1)
@@ -49,18 +50,55 @@ def test_the_smallest_of_the_papers_training_sets_is_taken():
     assert resolved("brats_ft", "train.json", "paper.json")["cases"] == 20
 
 
-@pytest.mark.parametrize("name", BUNDLES)
 def test_what_is_not_published_is_as_in_the_demo(name: str):
     demo, paper = (resolved(name, "train.json", *more) for more in ((), ("paper.json",)))
-    for key in (
-        "learning_rate",
-        "batch_size",
-        "optimizer",
-        "lr_scheduler",
-        "network_def",
-        "strategy",
-    ):
+    for key in ("batch_size", "optimizer", "lr_scheduler", "network_def", "strategy"):
         assert paper[key] == demo[key], key
+
+
+@pytest.mark.parametrize("name", KAUR)
+def test_neither_is_kaurs_rate(name: str):
+    demo, paper = (resolved(name, "train.json", *more) for more in ((), ("paper.json",)))
+    assert paper["learning_rate"] == demo["learning_rate"]
+
+
+@pytest.mark.parametrize("name", GHAFOORIAN)
+def test_what_ghafoorian_publishes_of_a_training(name: str):
+    """Section 2.3: Adam of 1e-4, decaying, L2 of 1e-4, dropout of 0.3, batches of 128, epochs."""
+    parser = resolved(name, "train.json", "paper.json")
+    network = parser.get_parsed_content("network_def")
+    parser["adaptation"] = {
+        "_target_": "monai_transfer.transfer.adapt",
+        "network": network,
+        "strategy": "scratch",
+        "modalities": ["t1", "flair"],
+    }
+    optimizer = parser.get_parsed_content("optimizer")
+    assert isinstance(optimizer, torch.optim.Adam)
+    groups = optimizer.param_groups
+    assert {(group["lr"], group["weight_decay"]) for group in groups} == {(1e-4, 1e-4)}
+    scheduler = parser.get_parsed_content("lr_scheduler")
+    optimizer.step()
+    scheduler.step()
+    assert all(group["lr"] < 1e-4 for group in groups)
+    dropped = [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)]
+    assert dropped == [0.3, 0.3]
+    assert (parser["batch_size"], parser["epochs"], parser["lesion_fraction"]) == (128, 100, 0.25)
+    assert parser["flip"] is True
+    assert parser["patience"] is not None
+
+
+def test_ghafoorian_tunes_the_last_layers_on_two_cases():
+    parser = resolved("wmh_ft", "train.json", "paper.json")
+    assert (parser["cases"], parser["strategy"]) == (2, "last:3")
+
+
+def test_a_training_as_ghafoorians_runs(run: Callable[..., str], room: Any):
+    folder = room.bundle("wmh_ft")
+    options = {**room.training("wmh_ft"), "cases": 2, "output_dir": "out"}
+    said = run(folder / "train.json", folder / "paper.json", **options)
+    assert "Transfer: wmh_source, strategy last:3" in said
+    assert Path("out/model.pt").exists()
 
 
 def test_a_training_on_whole_volumes_runs_and_predicts_on_the_original_grid(

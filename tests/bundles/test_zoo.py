@@ -12,13 +12,7 @@ import monai.bundle
 import pytest
 import torch
 
-BUNDLES = ("brats_ft", "ms_source")
-CLASSES = {"brats_ft": 4, "ms_source": 2}
-
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:parsing config_file"),
-    pytest.mark.parametrize("name", BUNDLES),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file")
 
 _TENSOR = {
     "type": "object",
@@ -104,7 +98,7 @@ def test_the_network_takes_and_gives_what_the_metadata_say(name: str, room: Any,
         )
 
 
-def test_torchscript_needs_nothing_but_torch(name: str, room: Any, tmp_path: Path):
+def test_torchscript_needs_nothing_but_torch(name: str, about: Any, room: Any, tmp_path: Path):
     bundle = room.bundle(name)
     monai.bundle.ckpt_export(
         net_id="network_def",
@@ -114,11 +108,13 @@ def test_torchscript_needs_nothing_but_torch(name: str, room: Any, tmp_path: Pat
         config_file=str(bundle / "configs" / "inference.json"),
         bundle_root=str(bundle),
     )
-    image = torch.rand(1, 4, 16, 24, 32, generator=torch.Generator().manual_seed(0))
+    channels, classes = len(about.modalities), len(about.values)
+    size = (16, 24, 32) if channels == 4 else (32, 32)  # a patch of a slice
+    image = torch.rand(1, channels, *size, generator=torch.Generator().manual_seed(0))
     network = monai.bundle.load(name, bundle_dir=str(room.bundles), workflow_type="inference")
     with torch.no_grad():
         expected = network.eval()(image)
-    assert expected.shape == (1, CLASSES[name], 16, 24, 32)
+    assert expected.shape == (1, classes, *(size if channels == 4 else ()))
     torch.save({"image": image, "expected": expected}, tmp_path / "pair.pt")
     script = """
         import sys, warnings
@@ -141,10 +137,7 @@ def test_torchscript_needs_nothing_but_torch(name: str, room: Any, tmp_path: Pat
 
 @pytest.mark.parametrize(("config", "kind"), [("train.json", "train"), ("inference.json", "infer")])
 def test_monai_misses_no_property(name: str, config: str, kind: str, room: Any):
-    options = room.training(name) if kind == "train" else {}
-    if kind == "infer":
-        manifest = f"simulated_{name.partition('_')[0]}"
-        options = {"dataset_dir": str(room.cohort(name)), "manifest": manifest}
+    options = room.training(name) if kind == "train" else room.images(name)
     workflow = monai.bundle.create_workflow(
         config_file=str(room.bundle(name) / "configs" / config), workflow_type=kind, **options
     )

@@ -19,6 +19,7 @@ from monai_transfer.training.status import Status
 PATIENTS = {f"Brats18_{i:02}": "HGG" if i < 6 else "LGG" for i in range(9)}
 LABELS = np.array([0, 1, 2, 4])
 MODALITIES = ("t1", "t1c", "t2", "flair")
+WMH_LABEL = "space-FLAIR_label-WMH_mask"
 
 
 @pytest.fixture
@@ -33,6 +34,26 @@ def data(tmp_path: Path) -> Path:
             stored = (LABELS[voxels % 4] if token == "seg" else voxels).astype(np.int16)
             path = folder / group / subject / f"{subject}_{token}.nii.gz"
             nib.save(nib.Nifti1Image(stored, np.eye(4)), path)
+    return folder
+
+
+@pytest.fixture
+def rescanned(tmp_path: Path) -> Path:
+    """Six patients with hyperintensities, four of them to train on, in both sessions."""
+    folder = tmp_path / "rescanned"
+    sets = ["training"] * 4 + ["validation", "test"]
+    for number in range(len(sets)):
+        for session in ("baseline", "followup"):
+            name = f"sub-wmh{number:04}"
+            anat = folder / name / f"ses-{session}" / "anat"
+            anat.mkdir(parents=True)
+            for i, token in enumerate(("space-FLAIR_T1w", "FLAIR", WMH_LABEL)):
+                voxels = np.random.default_rng([number, i]).integers(1, 900, (8, 9, 7))
+                stored = (voxels % 9 == 0 if token == WMH_LABEL else voxels).astype(np.int16)
+                path = anat / f"{name}_ses-{session}_{token}.nii.gz"
+                nib.save(nib.Nifti1Image(stored, np.eye(4)), path)
+    rows = "".join(f"sub-wmh{number:04}\t{part}\n" for number, part in enumerate(sets))
+    (folder / "participants.tsv").write_text(f"participant_id\tsplit\n{rows}")
     return folder
 
 

@@ -125,3 +125,20 @@ def test_the_cases_of_the_bundle_are_divided_where_none_are_asked_for(data: Path
     options = {"dataset_dir": str(data), "manifest": "simulated_brats"}
     with pytest.raises(InputError, match=r"cases must be 1 to 6, .* got 12"):
         plan_tuning("brats_ft", tmp_path / "out", grid=GRID, options=options)
+
+
+def test_a_bundle_without_a_spacing_or_class_weights_is_tuned_too(
+    rescanned: Path, tmp_path: Path, runs: Any
+):
+    runs.history = lambda options: f"epoch,loss,lesion_auc\n1,2.0,{options['learning_rate']}\n"
+    options = {"dataset_dir": str(rescanned), "manifest": "simulated_wmh_followup"}
+    grid = {"learning_rate": [0.001, 0.01]}
+    plan = plan_tuning(
+        "wmh_ft", tmp_path / "out", grid=grid, folds=2, options={**options, "cases": 4}
+    )
+    tuned = plan.run()
+    assert (tuned.metric, tuned.best) == ("lesion_auc", {"learning_rate": 0.01})
+    assert len(runs.asked) == 2 * 2
+    assert not any("spacing_mm" in asked for asked in runs.asked)
+    with pytest.raises(InputError, match="option must be one of .* got class_weight_decay"):
+        plan_tuning("wmh_ft", tmp_path / "out", grid={"class_weight_decay": [0.5]}, folds=2)
