@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,15 +59,13 @@ def test_each_is_the_bundle_s_own_command(asked: dict[str, Any], study: G17, res
         "kind-home": ("wmh_source", "baseline", {"epochs": "12"}),
         "kind-direct": ("evaluate.json", "followup", {"weights": source}),
         "kind-adabn": ("adabn.json", "followup", {"source": source}),
-        "kind-scratch_cases-1_seed-0": ("wmh_ft", "followup", {"strategy": "last:0"}),
+        "kind-scratch_cases-1_seed-0": ("wmh_ft", "followup", {"strategy": "scratch"}),
         "kind-last3_cases-3_seed-1": (
             "wmh_ft",
             "followup",
             {"strategy": "last:3", "cases": "3", "seed": "1", "source": source},
         ),
     }.items():
-        if name.startswith("kind-scratch"):
-            given = {"strategy": "scratch"}
         options = asked[name]
         assert config in options["config_file"]
         assert options["manifest"] == f"simulated_wmh_{session}"

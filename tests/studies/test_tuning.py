@@ -140,5 +140,5 @@ def test_a_bundle_without_a_spacing_or_class_weights_is_tuned_too(
     assert (tuned.metric, tuned.best) == ("lesion_auc", {"learning_rate": 0.01})
     assert len(runs.asked) == 2 * 2
     assert not any("spacing_mm" in asked for asked in runs.asked)
-    with pytest.raises(InputError, match="option must be one of .* got class_weight_decay"):
+    with pytest.raises(InputError, match=r"option must be one of .* got class_weight_decay"):
         plan_tuning("wmh_ft", tmp_path / "out", grid={"class_weight_decay": [0.5]}, folds=2)
