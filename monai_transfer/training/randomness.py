@@ -4,7 +4,6 @@ A patch is drawn from the seed, the epoch and the subject's number. So neither t
 processes, nor an interruption, nor what was cached before changes it.
 """
 
-import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -76,6 +75,8 @@ class Draws(NamedTuple):
 class EpochBatches(EpochSampler):
     """The order of an :class:`EpochSampler`, a batch at a time.
 
+    A single item that is left over joins the batch before it: batch norm cannot train on one.
+
     For a dataset that makes a batch in one step, as
     :class:`~monai_transfer.transforms.PatchDataset`: a million items are then not a million Python
     objects. Give it to a loader as its ``sampler``, with ``batch_size=None``; to the loader, a
@@ -83,14 +84,14 @@ class EpochBatches(EpochSampler):
 
     Args:
         dataset: takes (epoch, array of item numbers) as an index and returns a batch.
-        batch_size: items per batch; the last one may have fewer.
+        batch_size: items per batch; the last one may have fewer, or one more.
         seed: of the order.
 
     Example:
-        >>> sampler = EpochBatches(range(3), batch_size=2)
+        >>> sampler = EpochBatches(range(7), batch_size=3)
         >>> sampler.set_epoch(2)
         >>> [(batch.epoch, len(batch.items)) for batch in sampler]
-        [(2, 2), (2, 1)]
+        [(2, 3), (2, 4)]
     """
 
     def __init__(self, dataset: Any, batch_size: int, seed: int = 0) -> None:
@@ -98,12 +99,16 @@ class EpochBatches(EpochSampler):
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return math.ceil(self.num_samples / self.batch_size)
+        return len(self._starts())
 
     def _draws(self) -> list[Any]:
         items = np.array(self._order(), np.int64)
-        starts = range(0, len(items), self.batch_size)
-        return [Draws(self.epoch, items[start : start + self.batch_size]) for start in starts]
+        return [Draws(self.epoch, batch) for batch in np.split(items, self._starts()[1:])]
+
+    def _starts(self) -> list[int]:
+        starts = [*range(0, self.num_samples, self.batch_size)]
+        alone = self.batch_size > 1 and len(starts) > 1 and self.num_samples - starts[-1] == 1
+        return starts[:-1] if alone else starts
 
 
 class SeededCacheDataset(CacheDataset):

@@ -101,23 +101,18 @@ def copied(bundle: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("move", [zipped, copied])
 @pytest.mark.parametrize("config", ["train.json", "configs/train.json"])
 def test_a_bundle_that_was_moved_trains_from_its_new_place(
-    name: str,
-    about: Any,
-    move: Callable[..., Path],
-    config: str,
-    room: Any,
-    run: Callable[..., str],
-    tmp_path: Path,
+    move: Callable[..., Path], config: str, name: str, room: Any, run: Callable[..., str]
 ):
-    moved = move(room.bundle(name), tmp_path)
+    about, here = room.about(name), Path.cwd()
+    moved = move(room.bundle(name), here)
     options = room.training(name) | {"cases": 1, "output_dir": "out"}
     if move is zipped:
-        move(room.bundle(about.source), tmp_path)
+        move(room.bundle(about.source), here)
     else:  # no neighbour to start from
         options["source"] = str(room.bundle(about.source))
     said = run(moved / config, **options)
     assert f"Transfer: {about.source}, strategy {about.strategy}" in said
-    assert (tmp_path / "out" / "model.pt").exists()
+    assert Path("out/model.pt").exists()
 
 
 @pytest.mark.parametrize("name", ["brats_ft", "wmh_ft"])

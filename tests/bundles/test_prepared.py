@@ -81,7 +81,6 @@ def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
 
 def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     name: str,
-    about: Any,
     room: Any,
     scans: Callable[..., Path],
     infer: Callable[..., str],
@@ -94,7 +93,7 @@ def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     assert refusal(caught.value) == (
         f"{first(name, room).subject}: image must be prepared as for {recipe.name} "
         f"({recipe.paper}), got 0 % of the voxels are 0: the brain is not extracted. "
-        f"Run monai-transfer preprocess with --preset {about.recipe}; to take images as they are, "
+        f"Run monai-transfer preprocess with --preset {recipe.name}; to take images as they are, "
         "give a bundle --prepared '$None'."
     )
     assert list(Path("out").glob("*.nii.gz")) == []

@@ -102,10 +102,10 @@ def test_the_processes_of_a_run_share_an_epoch(monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(idist, "get_rank", lambda rank=rank: rank)
         shares.append(order(EpochSampler(range(6), seed=1), 1))
-        batches = EpochBatches(range(6), 2, seed=1)
+        batches = EpochBatches(range(6), 1, seed=1)
         batches.set_epoch(1)
         assert [i for batch in batches for i in batch.items] == shares[-1]
-        assert len(batches) == 2
+        assert len(batches) == 3
     assert sorted(shares[0] + shares[1]) == list(range(6))
 
 
@@ -118,6 +118,16 @@ def test_batches_are_the_samplers_order_cut_into_pieces(size):
     assert all(batch.epoch == 2 and len(batch.items) == size for batch in batches[:-1])
     items = np.concatenate([batch.items for batch in batches]).tolist()
     assert items == order(EpochSampler(range(20), seed=1), 2)
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "sizes"),
+    [(9, 4, [4, 5]), (10, 4, [4, 4, 2]), (1, 4, [1]), (3, 1, [1, 1, 1])],
+)
+def test_one_item_left_over_joins_the_batch_before_it(items: int, size: int, sizes: list[int]):
+    sampler = EpochBatches(range(items), size)
+    assert [len(batch.items) for batch in sampler] == sizes
+    assert len(sampler) == len(sizes)
 
 
 def test_batches_that_an_interrupted_epoch_had_done_are_left_out_once():
