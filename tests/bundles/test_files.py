@@ -99,13 +99,7 @@ def test_the_strategies_that_the_page_names_suit_the_network(bundle: Path, room:
     weights = str(room.bundle(bundle.name) / "models" / "model.pt")
     for strategy in named:
         depth = strategy.replace("<k>", "3").replace("<i>", "12")
-<<<<<<< HEAD
-        source = (
-            None if strategy == "scratch" else str(room.bundle(bundle.name) / "models/model.pt")
-        )
-=======
         source = None if strategy == "scratch" else weights
->>>>>>> bundle-tests
         adapt(about.network(), source, strategy=depth, modalities=about.modalities)
 
 

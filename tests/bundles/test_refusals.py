@@ -301,16 +301,8 @@ def test_monai_label_trains_the_bundle(
     handlers = parser.get("train#handlers", [])
     assert not [h for h in handlers if h.get("_target_") == "CheckpointLoader"]
     if pretrained:
-<<<<<<< HEAD
-        load = {
-            "load_path": shipped(name, room, tmp_path),
-            "load_dict": {"model": "$@network"},
-            "strict": False,
-        }
-=======
         weights = shipped(name, room, tmp_path)
         load = {"load_path": weights, "load_dict": {"model": "$@network"}, "strict": False}
->>>>>>> bundle-tests
         handlers.insert(0, {"_target_": "CheckpointLoader", **load})
     listed = json.loads(room.datalist(name).read_text())
     entries = [
