@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from monai_transfer.simulation.fields import Array, smooth_field
+from monai_transfer.simulation.fields import Array, Shape, SmoothField, draw_smooth_field
+from monai_transfer.simulation.head_shape import HeadShape
 from monai_transfer.simulation.template import Points, column, load_template, sample
 
 COMPARTMENTS: Mapping[str, str] = MappingProxyType(
@@ -48,62 +49,62 @@ _AIR: tuple[tuple[_Triple, _Triple], ...] = (
     ((0.0, 12.0, -95.0), (12.0, 9.0, 45.0)),  # pharynx
     ((54.0, -32.0, -46.0), (7.0, 12.0, 10.0)),  # mastoid cells
 )
+_UNEVEN_MM = (30.0, 40.0, *(8.0 for _ in _AIR), 10.0, 10.0, 9.0, 9.0)
 _ORIGIN_MM, _END_MM, _STEP_MM = (-130.0, -170.0, -190.0), (130.0, 150.0, 130.0), 2.0
 _FORAMEN_MM = (0.0, -45.0, -66.0)
 _CLOSING_MM = 2.5
 _FAR_MM = np.float32(100.0)
 
 
-@dataclass(frozen=True)
-class HeadShape:
-    """Sizes that differ between heads.
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A head on a grid, drawn but not evaluated: all its compartments at once are large.
 
     Args:
-        fluid_mm: between the template's brain, whose fluid it holds already, and the skull.
-        skull_mm: thickness of the skull.
-        diploe_fraction: middle part of the skull that is marrow.
-        fat_mm: thickness of the fat under the skin.
-        skin_mm: thickness of the skin.
-        air_scale: size of the sinuses relative to the average.
-        neck_mm: radius of the neck.
+        shape: sizes.
+        spacing_mm: of the voxels.
+        fields: what makes skull, scalp, cavities, spine and face uneven, in the order of use.
     """
 
-    fluid_mm: float = 1.0
-    skull_mm: float = 6.5
-    diploe_fraction: float = 0.4
-    fat_mm: float = 4.0
-    skin_mm: float = 2.0
-    air_scale: float = 1.0
-    neck_mm: float = 60.0
+    shape: HeadShape
+    spacing_mm: float
+    fields: tuple[SmoothField, ...]
+
+    def fractions(self, template_mm: Points, planes: slice) -> dict[str, Array]:
+        """Fractions of the compartments on some planes across the first axis.
+
+        Args:
+            template_mm: (3, x, y, z) template position of each voxel of the planes.
+            planes: of the head's grid.
+
+        Returns:
+            Name of ``COMPARTMENTS`` → (x, y, z) fraction; they sum to one outside the inner skull
+            and, with the brain, everywhere: inside it the sum is that part of a voxel the brain
+            leaves.
+        """
+        left = np.ones(template_mm.shape[1:], np.float32)
+        fractions: dict[str, Array] = {}
+        brain_mm = _distance_mm(template_mm)
+        fields = (field.on(planes) for field in self.fields)
+        left -= _inside(brain_mm, self.spacing_mm)
+        for name, distance_mm in _solids(fields, template_mm, brain_mm=brain_mm, shape=self.shape):
+            part = left * _inside(distance_mm, self.spacing_mm)
+            fractions[name] = fractions[name] + part if name in fractions else part
+            left = left - part
+        fractions["air"] = fractions["air"] + left
+        return {name: fractions[name] for name in COMPARTMENTS}
 
 
-def draw_head_shape(rng: np.random.Generator) -> HeadShape:
-    """A random head, in the range of adults."""
-    return HeadShape(
-        fluid_mm=float(rng.uniform(0.0, 1.5)),
-        skull_mm=float(rng.uniform(4.5, 9.0)),
-        diploe_fraction=float(rng.uniform(0.0, 0.6)),
-        fat_mm=float(rng.uniform(1.5, 8.0)),
-        skin_mm=float(rng.uniform(1.5, 3.0)),
-        air_scale=float(rng.uniform(0.7, 1.25)),
-        neck_mm=float(rng.uniform(50.0, 72.0)),
-    )
-
-
-def head_around(
-    rng: np.random.Generator, template_mm: Points, *, spacing_mm: float, shape: HeadShape
-) -> dict[str, Array]:
-    """Fractions of the compartments of a head around the template's brain.
+def draw_head(
+    rng: np.random.Generator, grid: Shape, *, spacing_mm: float, shape: HeadShape
+) -> Head:
+    """A random head of given sizes.
 
     Args:
         rng: source of randomness: where the skull is thick, and muscle, fat and bone of the face.
-        template_mm: (3, x, y, z) template position of each voxel.
+        grid: its voxels.
         spacing_mm: of the voxels.
         shape: sizes.
-
-    Returns:
-        Name of ``COMPARTMENTS`` → (x, y, z) fraction; they sum to one outside the inner skull and,
-        with the brain, everywhere: inside it the sum is that part of a voxel the brain leaves.
 
     Source:
         Ours. Thickness of skull and scalp: Oh et al., 3D Printing in Medicine 2017;3:4 and
@@ -112,76 +113,76 @@ def head_around(
 
     Example:
         >>> above = np.reshape([0.0, -20.0, 95.0], (3, 1, 1, 1)).astype(np.float32)
-        >>> head = head_around(
-        ...     np.random.default_rng(0), above, spacing_mm=1.0, shape=HeadShape(fat_mm=30.0)
-        ... )
-        >>> max(head, key=lambda name: head[name].item())
+        >>> fat = HeadShape(fat_mm=30.0)
+        >>> head = draw_head(np.random.default_rng(0), (1, 1, 1), spacing_mm=1.0, shape=fat)
+        >>> fractions = head.fractions(above, slice(None))
+        >>> max(fractions, key=lambda name: fractions[name].item())
         'fat'
     """
-    left = np.ones(template_mm.shape[1:], np.float32)
-    fractions: dict[str, Array] = {}
-    solids = _solids(rng, template_mm, spacing_mm=spacing_mm, shape=shape)
-    brain = _inside(_distance_mm(template_mm), spacing_mm)
-    left -= brain
-    for name, distance_mm in solids:
-        part = left * _inside(distance_mm, spacing_mm)
-        fractions[name] = fractions[name] + part if name in fractions else part
-        left = left - part
-    fractions["air"] = fractions["air"] + left
-    return {name: fractions[name] for name in COMPARTMENTS}
+    return Head(
+        shape,
+        spacing_mm,
+        tuple(
+            draw_smooth_field(rng, grid, spacing_mm=spacing_mm, scale_mm=scale_mm)
+            for scale_mm in _UNEVEN_MM
+        ),
+    )
 
 
-def inner_skull_fraction(template_mm: Points, *, spacing_mm: float, fluid_mm: float) -> Array:
+def inner_skull_fraction(
+    template_mm: Points, *, spacing_mm: float, fluid_mm: float | Array
+) -> Array:
     """Part of each voxel within the inner skull: the brain with all fluid around it.
 
     Args:
         template_mm: (3, x, y, z) template position of each voxel.
         spacing_mm: of the voxels.
-        fluid_mm: as of the head's shape.
+        fluid_mm: as of the head's shape; or (x, y, z), where it is uneven.
     """
     return _inside(_distance_mm(template_mm) - np.float32(fluid_mm), spacing_mm)
 
 
 def _solids(
-    rng: np.random.Generator, at: Points, *, spacing_mm: float, shape: HeadShape
+    fields: Iterator[Array], at: Points, *, brain_mm: Array, shape: HeadShape
 ) -> Iterator[tuple[str, Array]]:
-    """Name and signed distance (negative inside) of what fills the head; the earlier one wins."""
-    grid: tuple[int, int, int] = at.shape[1:]
+    """Name and signed distance (negative inside) of what fills the head; the earlier one wins.
 
-    def field(scale_mm: float) -> Array:
-        return smooth_field(rng, grid, spacing_mm=spacing_mm, scale_mm=scale_mm)
-
-    brain = _distance_mm(at)
-    skull = np.float32(shape.skull_mm) * np.clip(1.0 + 0.25 * field(30.0), 0.5, 1.8)
+    Args:
+        fields: of ``_UNEVEN_MM``, each used once.
+        at: template positions.
+        brain_mm: signed distance to the brain.
+        shape: sizes.
+    """
+    skull = np.float32(shape.skull_mm) * np.clip(1.0 + 0.25 * next(fields), 0.5, 1.8)
     skull += np.float32(shape.fluid_mm)
-    scalp = np.float32(shape.fat_mm) * np.clip(1.0 + 0.3 * field(40.0), 0.3, 2.0)
-    cranium = brain - skull - scalp - np.float32(shape.skin_mm)
+    scalp = np.float32(shape.fat_mm) * np.clip(1.0 + 0.3 * next(fields), 0.3, 2.0)
+    cranium = brain_mm - skull - scalp - np.float32(shape.skin_mm)
     neck, axis_mm = _neck(at, shape.neck_mm)
     surface = np.minimum(np.minimum(cranium, _ellipsoid(at, *_FACE)), neck)
 
     yield "cord", axis_mm - 6.0
     yield "canal", axis_mm - 10.0
-    yield "outer_csf", brain - np.float32(shape.fluid_mm)
+    yield "outer_csf", brain_mm - np.float32(shape.fluid_mm)
     yield "air", -surface
     yield "skin", -surface - np.float32(shape.skin_mm)
     middle = 0.5 * (skull + shape.fluid_mm)
     half = 0.5 * np.float32(shape.diploe_fraction) * (skull - shape.fluid_mm)
-    yield "marrow", np.abs(brain - middle) - half
-    yield "bone", brain - skull
+    yield "marrow", np.abs(brain_mm - middle) - half
+    yield "bone", brain_mm - skull
     folded = np.concatenate([np.abs(at[:1]), at[1:]])
     for centre, axes in _AIR:
         a, b, c = (shape.air_scale * axis for axis in axes)
         walls = _ellipsoid(folded, centre, (a, b, c))
-        cells: Array = np.abs(field(8.0))
+        cells: Array = np.abs(next(fields))
         yield "air", walls + np.float32(2.0) * cells
         yield "bone", walls - 1.5
     yield "eye", _ellipsoid(folded, *_EYE)
     yield "fat", _ellipsoid(folded, *_ORBIT)
-    yield "marrow", axis_mm - np.float32(20.0) + np.float32(4.0) * field(10.0)
-    yield "bone", axis_mm - np.float32(22.0) + np.float32(4.0) * field(10.0)
+    yield "marrow", axis_mm - np.float32(20.0) + np.float32(4.0) * next(fields)
+    yield "bone", axis_mm - np.float32(22.0) + np.float32(4.0) * next(fields)
     yield "fat", -surface - np.float32(shape.skin_mm) - scalp
-    yield "bone", np.float32(6.0) * (np.float32(1.2) - field(9.0))
-    yield "fat", np.float32(6.0) * (np.float32(0.7) - field(9.0))
+    yield "bone", np.float32(6.0) * (np.float32(1.2) - next(fields))
+    yield "fat", np.float32(6.0) * (np.float32(0.7) - next(fields))
     yield "muscle", surface
 
 

@@ -99,10 +99,11 @@ def _contrast(rng: np.random.Generator) -> Array:
         return levels
     sequence = _draw_sequence(rng)
     field_tesla = float(rng.choice((1.5, 3.0)))
+    injected = bool(rng.uniform() < 0.25)
 
     def see(name: str) -> float:
         own = tissue(name, field_tesla).drawn(rng)
-        return abs(scanner.signal(own, sequence, field_tesla=field_tesla))
+        return abs(scanner.signal(own, sequence, field_tesla=field_tesla, contrast_agent=injected))
 
     levels = np.array([see(name) for name in LABELS.values()], np.float32)
     saturated = rng.uniform(0.1, 0.5) if rng.uniform() < 0.3 else 1.0

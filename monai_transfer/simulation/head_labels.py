@@ -1,21 +1,19 @@
 """Whole heads as label maps: deformed from the template, or of real people."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from monai_transfer.simulation.anatomy import realise
 from monai_transfer.simulation.deformation import draw_warp
+from monai_transfer.simulation.fields import smooth_field
 from monai_transfer.simulation.grid import Grid
-from monai_transfer.simulation.head import (
-    COMPARTMENTS,
-    draw_head_shape,
-    head_around,
-    inner_skull_fraction,
-)
+from monai_transfer.simulation.head import COMPARTMENTS, draw_head, inner_skull_fraction
+from monai_transfer.simulation.head_shape import draw_head_shape
 
 LABELS: Mapping[str, str] = MappingProxyType(
     {"air": "air", "wm": "wm", "gm": "gm", "csf": "csf", "vein": "vein"}
@@ -79,18 +77,26 @@ def draw_head_labels(rng: np.random.Generator) -> HeadLabels:
     warp = draw_warp(rng, (0.0, -21.0, 10.5), brain_ml=float(rng.uniform(1050.0, 1600.0)))
     anatomy = realise(rng, warp, grid=grid)
     at = warp.to_template(grid.points_mm())
-    shape = draw_head_shape(rng)
-    head = head_around(rng, at, spacing_mm=grid.spacing_mm, shape=shape)
+    shape = replace(draw_head_shape(rng), air_scale=float(rng.uniform(0.5, 1.6)))
+    head = draw_head(rng, grid.shape, spacing_mm=grid.spacing_mm, shape=shape)
+    fractions = head.fractions(at, slice(None))
     names = list(LABELS)
-    order = np.array([names.index(name) for name in head], np.uint8)
-    labels = order[np.argmax(np.stack(list(head.values())), axis=0)]
-    target = inner_skull_fraction(at, spacing_mm=grid.spacing_mm, fluid_mm=shape.fluid_mm) > 0.5
+    order = np.array([names.index(name) for name in fractions], np.uint8)
+    labels = order[np.argmax(np.stack(list(fractions.values())), axis=0)]
     brain = np.zeros(grid.shape, bool)
     brain[anatomy.window] = anatomy.brain
-    labels[target] = names.index("outer_csf")
     inside = np.stack([anatomy.wm, anatomy.gm, anatomy.csf])[:, anatomy.brain]
     labels[brain] = names.index("wm") + np.argmax(inside, axis=0).astype(np.uint8)
-    return HeadLabels(labels, target | brain, grid.spacing_mm)
+    # Fluid is deep over one gyrus and next to none over another: the average brain's is even.
+    uneven = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=16.0)
+    fluid_mm = np.float32(shape.fluid_mm) + np.float32(rng.uniform(0.5, 2.0)) * uneven
+    within = inner_skull_fraction(at, spacing_mm=grid.spacing_mm, fluid_mm=fluid_mm) > 0.5
+    solid = np.isin(labels, [names.index("wm"), names.index("gm")])
+    fluid = np.isin(labels, [names.index("csf"), names.index("outer_csf")])
+    target = ndimage.binary_closing(within | solid)
+    labels[target & ~solid & ~fluid] = names.index("outer_csf")
+    labels[fluid & ~target] = names.index("bone")
+    return HeadLabels(labels, target, grid.spacing_mm)
 
 
 def real_head_labels(labels: npt.NDArray[np.integer], *, spacing_mm: float) -> HeadLabels:

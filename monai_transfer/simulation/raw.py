@@ -4,8 +4,8 @@ The body is that of :func:`~monai_transfer.simulation.subject.simulate_subject` 
 and index, so that the prepared images and the raw ones show one patient.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,8 @@ from monai_transfer.simulation.body import BRAIN_TISSUES, DISEASES, GRIDS, Seen,
 from monai_transfer.simulation.deformation import Warp
 from monai_transfer.simulation.fields import Array, apply_separable
 from monai_transfer.simulation.grid import Grid
-from monai_transfer.simulation.head import COMPARTMENTS, draw_head_shape, head_around
+from monai_transfer.simulation.head import COMPARTMENTS, draw_head
+from monai_transfer.simulation.head_shape import draw_head_shape
 from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.protocols import draw_scanner, draw_visit
 from monai_transfer.simulation.scanner import Scanner
@@ -29,6 +30,10 @@ from monai_transfer.simulation.visits import session_sources, sessions_of
 
 _AROUND_MM = ((20.0, 20.0), (24.0, 24.0), (72.0, 20.0))  # head beyond the brain's grid
 _SCOUT_MM = 4.0
+_PLANES = 8
+
+_Around: TypeAlias = Callable[[slice], Mapping[str, Array]]
+"""Some planes across the first axis → compartment of the head → fraction."""
 
 
 def simulate_raw(
@@ -130,7 +135,8 @@ def _simulated(
         warp, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
         (first, _), *_ = bodies.values()
         wide = _around(grid)
-        head = _head(raw, warp, wide)
+        head = draw_head(raw, wide.shape, spacing_mm=spacing_mm, shape=draw_head_shape(raw))
+        at = _positions(warp, wide)
         appearance = draw_appearance(
             raw,
             first.anatomy,
@@ -143,7 +149,7 @@ def _simulated(
                 seen,
                 scanners[session],
                 grid=wide,
-                head=head,
+                around=lambda planes: head.fractions(at(planes), planes),
                 appearance=appearance,
             )
             for session, seen in bodies.items()
@@ -156,27 +162,26 @@ def _scanned(
     scanner: Scanner,
     *,
     grid: Grid,
-    head: Mapping[str, Array],
+    around: _Around,
     appearance: Appearance,
 ) -> dict[str, RawSeries]:
     """The series of one session."""
     mixture, pathology = seen
     part = mixture.anatomy.grid
-    volumes = _ideals(mixture, head, appearance, grid=grid, scanner=scanner)
-    brain = _within_skull(head) | _pasted(mixture.anatomy.brain, part, grid)
+    volumes, brain = _ideals(mixture, around, appearance, grid=grid, scanner=scanner)
     lesion = _pasted(pathology.label, part, grid)
     session = draw_pose(rng, turn_deg=6.0, shift_mm=6.0)
     return {
         modality: scan_series(
             rng,
-            ideal,
+            volumes.pop(modality),
             truth=(brain, lesion),
             grid=grid,
-            sequence=scanner.sequences[modality],
+            sequence=sequence,
             scanner=scanner,
             pose=session @ draw_pose(rng, turn_deg=1.0, shift_mm=1.0),
         )
-        for modality, ideal in volumes.items()
+        for modality, sequence in scanner.sequences.items()
     }
 
 
@@ -199,38 +204,50 @@ def _pasted(values: npt.NDArray[Any], part: Grid, wide: Grid) -> npt.NDArray[Any
     return out
 
 
-def _head(rng: np.random.Generator, warp: Warp, grid: Grid) -> dict[str, Array]:
-    """Fractions of what is around the brain."""
+def _positions(warp: Warp, grid: Grid) -> Callable[[slice], Array]:
+    """Template positions of some planes across the first axis, (3, x, y, z)."""
     coarse = grid.respaced(_SCOUT_MM, pad=1)
-    weights = upsampling(coarse, grid)
-    at = np.stack([apply_separable(c, weights) for c in warp.to_template(coarse.points_mm())])
-    return head_around(rng, at, spacing_mm=grid.spacing_mm, shape=draw_head_shape(rng))
-
-
-def _within_skull(head: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
-    """Where the brain and the fluid around it fill more than half of a voxel."""
-    others: Array = np.sum([f for name, f in head.items() if name != "outer_csf"], axis=0)
-    return others < 0.5
+    x, y, z = upsampling(coarse, grid)
+    scouted = warp.to_template(coarse.points_mm())
+    return lambda planes: np.stack([apply_separable(c, (x[planes], y, z)) for c in scouted])
 
 
 def _ideals(
     mixture: Mixture,
-    head: Mapping[str, Array],
+    around: _Around,
     appearance: Appearance,
     *,
     grid: Grid,
     scanner: Scanner,
-) -> dict[str, Array]:
-    """Signed signal of head and brain for each modality, in units of white matter."""
+) -> tuple[dict[str, Array], npt.NDArray[np.bool_]]:
+    """What there is to be scanned.
+
+    The head's many compartments exist a few planes at a time.
+
+    Returns:
+        Signed signal of head and brain for each modality, in units of white matter; where the
+        brain and the fluid around it fill more than half of a voxel.
+    """
     tissues, anatomy = appearance.tissues, mixture.anatomy
-    brain = _pasted(anatomy.brain, anatomy.grid, grid)
-    rest: Array = np.clip(1.0 - sum(head.values()), 0.0, 1.0)  # where this brain leaves room
-    volumes = {}
-    for modality in scanner.sequences:
-        see = scanner.seeing(modality)
-        volume = rest * np.float32(see(tissues["csf"]))
-        for name, fraction in head.items():
-            volume += fraction * np.float32(see(tissues[COMPARTMENTS[name]]))
-        volume[brain] = ideal_signal(mixture, appearance, see=see)
-        volumes[modality] = volume / np.float32(abs(see(tissues["wm"])))
-    return volumes
+    sees = {modality: scanner.seeing(modality) for modality in scanner.sequences}
+    volumes = {modality: np.empty(grid.shape, np.float32) for modality in sees}
+    within = _pasted(anatomy.brain, anatomy.grid, grid)
+    brain = within.copy()
+    for planes in _slabs(grid.shape[0]):
+        fractions = around(planes)
+        others: Array = np.sum([f for n, f in fractions.items() if n != "outer_csf"], axis=0)
+        within[planes] |= others < 0.5
+        rest = np.clip(1.0 - sum(fractions.values()), 0.0, 1.0)  # where this brain leaves room
+        for modality, see in sees.items():
+            slab = rest * np.float32(see(tissues["csf"]))
+            for name, fraction in fractions.items():
+                slab += fraction * np.float32(see(tissues[COMPARTMENTS[name]]))
+            volumes[modality][planes] = slab
+    for modality, see in sees.items():
+        volumes[modality][brain] = ideal_signal(mixture, appearance, see=see)
+        volumes[modality] /= np.float32(abs(see(tissues["wm"])))
+    return volumes, within
+
+
+def _slabs(count: int) -> Iterator[slice]:
+    return (slice(first, min(first + _PLANES, count)) for first in range(0, count, _PLANES))

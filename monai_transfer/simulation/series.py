@@ -58,8 +58,10 @@ def scan_series(
     """Scan a volume of signal: slices on a tilted grid, profile, bias, noise, gain."""
     brain, lesion = truth
     bias = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=70.0)
-    seen = ideal * np.exp(np.float32(scanner.bias_cv) * bias)
-    centre_mm = grid.affine[:3, :3] @ ndimage.center_of_mass(brain) + grid.affine[:3, 3]
+    bias *= np.float32(scanner.bias_cv)
+    seen = np.exp(bias, out=bias)
+    seen *= ideal
+    centre_mm = grid.affine[:3, :3] @ _middle(brain) + grid.affine[:3, 3]
     shape, affine = _prescription(
         rng, sequence, grid.spacing_mm, pose[:3, :3] @ centre_mm + pose[:3, 3]
     )
@@ -84,8 +86,15 @@ def scan_series(
     image = np.hypot(slices + noise[0], noise[1])
     image *= np.float32(scanner.gain * np.exp(rng.normal(0.0, 0.8)))
     stored = np.clip(np.rint(image), 0, np.iinfo(np.int16).max).astype(np.int16)
-    inside = sampled(brain.astype(np.uint8), depth=0.0, order=0) > 0
+    inside = sampled(brain.view(np.uint8), depth=0.0, order=0) > 0
     return RawSeries(stored, affine, to_body, sampled(lesion, depth=0.0, order=0), inside)
+
+
+def _middle(mask: npt.NDArray[np.bool_]) -> Matrix:
+    """Mean index of a mask along each axis; SciPy's takes volumes in double precision."""
+    others = ((1, 2), (0, 2), (0, 1))
+    counts = [np.count_nonzero(mask, axis=axes) for axes in others]
+    return np.array([np.average(np.arange(len(c)), weights=c) for c in counts])
 
 
 def _prescription(

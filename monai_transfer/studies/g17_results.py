@@ -41,7 +41,7 @@ class G17Results:
             verdicts = [verdict.as_dict() for verdict in self.verdicts()]
             aside.write_text(json.dumps(verdicts, indent=2) + "\n", "utf-8")
         means = self._runs().rename(columns={"kind": "strategy"})
-        shown = [SCRATCH, *self._deepest_and_shallowest(), ADABN, DIRECT]
+        shown = [SCRATCH, self._kinds()[0], *self._deepest_and_shallowest(), ADABN, DIRECT]
         curves = means[means["strategy"].isin(shown)].assign(region="WMH on the target's test")
         dice_by_region(curves, folder / "dice_by_cases.png")
         mean, spread = (self.depths(value) for value in ("mean", "std"))

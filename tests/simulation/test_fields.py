@@ -7,6 +7,7 @@ from scipy.interpolate import BSpline
 
 from monai_transfer.simulation.fields import (
     apply_separable,
+    draw_smooth_field,
     linear_weights,
     smooth_field,
     spline_weights,
@@ -47,3 +48,12 @@ def test_one_seed_gives_one_field_whatever_the_spacing() -> None:
     coarse = smooth_field(np.random.default_rng(2), (16, 16, 16), spacing_mm=2.0, scale_mm=9.0)
     averaged = fine.reshape(16, 2, 16, 2, 16, 2).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(averaged, coarse, atol=0.05)
+
+
+def test_some_planes_of_a_field_are_those_of_the_whole() -> None:
+    shape = (40, 30, 20)
+    whole, drawn = (
+        draw(np.random.default_rng(3), shape, spacing_mm=1.0, scale_mm=5.0)
+        for draw in (smooth_field, draw_smooth_field)
+    )
+    np.testing.assert_allclose(drawn.on(slice(7, 12)), whole[7:12], atol=1e-6)

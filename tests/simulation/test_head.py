@@ -2,24 +2,21 @@ import numpy as np
 import pytest
 
 from monai_transfer.simulation.grid import Grid
-from monai_transfer.simulation.head import (
-    COMPARTMENTS,
-    HeadShape,
-    draw_head_shape,
-    head_around,
-    inner_skull_fraction,
-)
+from monai_transfer.simulation.head import COMPARTMENTS, draw_head, inner_skull_fraction
+from monai_transfer.simulation.head_shape import HeadShape
 from monai_transfer.simulation.template import load_template, sample
 from monai_transfer.simulation.tissues import tissue
 
+WHOLE = slice(None)
 GRID = Grid((60, 76, 70), 3.5, (-105.0, -150.0, -140.0))
 SHAPE = HeadShape(fluid_mm=1.5, skull_mm=7.0, fat_mm=6.0, skin_mm=3.0)
 
 
 @pytest.fixture(scope="module")
 def head() -> dict[str, np.ndarray]:
-    at = GRID.points_mm().astype(np.float32)
-    return head_around(np.random.default_rng(0), at, spacing_mm=GRID.spacing_mm, shape=SHAPE)
+    rng = np.random.default_rng(0)
+    drawn = draw_head(rng, GRID.shape, spacing_mm=GRID.spacing_mm, shape=SHAPE)
+    return drawn.fractions(GRID.points_mm().astype(np.float32), WHOLE)
 
 
 def at(fractions: np.ndarray, *world_mm: float) -> float:
@@ -36,6 +33,15 @@ def test_the_fractions_and_the_brain_fill_every_voxel(head):
     np.testing.assert_allclose(total + brain, 1.0, atol=1e-5)
 
 
+def test_some_planes_of_a_head_are_those_of_the_whole(head):
+    rng = np.random.default_rng(0)
+    drawn = draw_head(rng, GRID.shape, spacing_mm=GRID.spacing_mm, shape=SHAPE)
+    planes = slice(17, 23)
+    some = drawn.fractions(GRID.points_mm()[:, planes].astype(np.float32), planes)
+    for name, whole in head.items():
+        np.testing.assert_allclose(some[name], whole[planes], atol=1e-5)
+
+
 def test_the_brain_itself_is_left_free(head):
     template = load_template()
     brain = sample(template.brain, GRID.points_mm(), origin_mm=template.origin_mm, step_mm=1.0)
@@ -46,7 +52,8 @@ def test_from_the_brain_outwards_come_fluid_skull_fat_skin_and_air():
     row = np.zeros((3, 1, 1, 60), np.float32)
     row[1], row[2, 0, 0] = -20.0, np.arange(60.0) + 65.0  # up from the vertex, every millimetre
     fixed = HeadShape(fluid_mm=3.0, skull_mm=9.0, diploe_fraction=0.4, fat_mm=8.0, skin_mm=3.0)
-    head = head_around(np.random.default_rng(0), row, spacing_mm=1.0, shape=fixed)
+    drawn = draw_head(np.random.default_rng(0), (1, 1, 60), spacing_mm=1.0, shape=fixed)
+    head = drawn.fractions(row, WHOLE)
     largest = [max(head, key=lambda n: head[n][0, 0, i]) for i in range(60)]
     filled = sum(head.values())[0, 0] > 0.5
     order = list(dict.fromkeys(n for n, f in zip(largest, filled, strict=True) if f))
@@ -80,14 +87,9 @@ def test_more_fat_makes_a_larger_head():
     points = GRID.points_mm().astype(np.float32)
 
     def head_ml(fat_mm: float) -> float:
-        parts = head_around(
-            np.random.default_rng(1), points, spacing_mm=3.5, shape=HeadShape(fat_mm=fat_mm)
-        )
-        return float((1.0 - parts["air"]).sum() * GRID.voxel_mm3 / 1000.0)
+        rng, shape = np.random.default_rng(1), HeadShape(fat_mm=fat_mm)
+        drawn = draw_head(rng, GRID.shape, spacing_mm=GRID.spacing_mm, shape=shape)
+        air = drawn.fractions(points, WHOLE)["air"]
+        return float((1.0 - air).sum() * GRID.voxel_mm3 / 1000.0)
 
     assert head_ml(8.0) > head_ml(2.0) + 200.0
-
-
-def test_a_seed_gives_one_head_shape():
-    one, same, other = (draw_head_shape(np.random.default_rng(seed)) for seed in (3, 3, 4))
-    assert one == same != other

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from monai_transfer.simulation.head_labels import (
     LABELS,
@@ -27,6 +28,20 @@ def test_the_target_is_all_within_the_inner_skull(head):
     assert not inside & {"bone", "fat", "skin", "eye", "air"}
     brain = np.isin(head.labels, [NAMES.index(name) for name in ("wm", "gm", "csf")])
     assert head.target[brain].all()
+
+
+def test_the_skull_lies_on_some_gyri_and_far_from_others(head):
+    solid = np.isin(head.labels, [NAMES.index("wm"), NAMES.index("gm")])
+    to_brain_mm = ndimage.distance_transform_edt(~solid, sampling=head.spacing_mm)
+    surface = head.target & ~ndimage.binary_erosion(head.target)
+    near, far = np.percentile(to_brain_mm[surface], (25, 95))
+    assert near <= head.spacing_mm
+    assert far >= 2 * head.spacing_mm
+
+
+def test_what_is_outside_the_inner_skull_is_neither_brain_nor_fluid_around_it(head):
+    outside = {NAMES[value] for value in np.unique(head.labels[~head.target])}
+    assert not outside & {"wm", "gm", "csf", "outer_csf"}
 
 
 def test_a_real_label_map_is_a_head_whose_target_ends_with_the_cerebellum():

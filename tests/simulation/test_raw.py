@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Mapping
 
 import numpy as np
@@ -98,6 +99,16 @@ def test_a_tumour_is_labelled_on_the_grid_of_each_series():
         assert set(np.unique(series.lesion)) <= {0, 1, 2, 4}
         assert (series.lesion > 0).any()
         assert series.brain[series.lesion > 0].all()
+
+
+def test_the_parts_of_the_head_are_never_all_in_memory():
+    simulate_raw("ms", 2, spacing_mm=8.0)  # the template is kept, and not counted
+    tracemalloc.start()
+    simulate_raw("ms", 2, spacing_mm=2.0, protocol="1.5T-routine-5mm")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    one_volume = 4 * 111 * 133 * 137  # bytes of the whole head's grid in single precision
+    assert most < 16 * one_volume  # 13; with all ten compartments and their sums it was 47
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def unet_brain_mask(image: Image, /) -> Mask:
         raise InputError("brain extraction", "image", "be finite", got="NaN or infinity")
     inside = np.zeros(image.shape, bool)
     if voxels.min() < voxels.max():
-        inside = _one_piece(from_working_grid(_probability(image), image) > 0.5)
+        inside = _one_piece(from_working_grid(_logits(image), image) > 0.0)
     if not inside.any():
         raise InputError(
             "brain extraction",
@@ -57,19 +57,21 @@ def unet_brain_mask(image: Image, /) -> Mask:
     return shown if shown.sum() < _STRIPPED_EXCESS * inside.sum() else inside
 
 
-def _probability(image: Image) -> Volume:
-    """Of lying within the inner skull, on the working grid; mean with the mirrored head."""
-    seen = torch.from_numpy(to_working_grid(image))
-    logits = 0.5 * (_logits(seen) + _logits(seen.flip(0)).flip(0))
-    probability: Volume = torch.sigmoid(logits).numpy()
-    return probability
+def _logits(image: Image) -> Volume:
+    """Of lying within the inner skull, on the working grid; mean with the mirrored head.
+
+    They, not the probabilities, are what is interpolated: about linear across the surface.
+    """
+    head = torch.from_numpy(to_working_grid(image))
+    logits: Volume = (0.5 * (_network_on(head) + _network_on(head.flip(0)).flip(0))).numpy()
+    return logits
 
 
 @torch.inference_mode()
-def _logits(seen: Tensor) -> Tensor:
-    x, y, z = seen.shape
+def _network_on(head: Tensor) -> Tensor:
+    x, y, z = head.shape
     padding = [side for size in (z, y, x) for side in (0, -size % DIVISOR)]
-    logits: Tensor = _network()(functional.pad(seen, padding)[None, None])[0, 0]
+    logits: Tensor = _network()(functional.pad(head, padding)[None, None])[0, 0]
     return logits[:x, :y, :z]
 
 

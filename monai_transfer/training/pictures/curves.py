@@ -21,6 +21,7 @@ _STRATEGY_STYLES: Final = {
     "decoder": (GREEN, "^", "-."),
     "head": (RED, "v", ":"),
     "direct": (PURPLE, "D", "--"),
+    "adabn": (RED, "X", ":"),
 }
 _OTHER_STYLES: Final = ((ORANGE, "P", "-"), (SKY, "X", "--"), (PURPLE, "<", "-."), (BLUE, ">", ":"))
 _LINES: Final = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
@@ -100,7 +101,8 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """
     _check_columns("dice_by_region", runs, ["strategy", "cases", "region", "dice"])
     regions, strategies = list(runs["region"].unique()), list(runs["strategy"].unique())
-    figure = new_figure(3.2 * len(regions) + 0.5, 3.9, layout="constrained")
+    width = 3.2 * len(regions) + 0.5
+    figure = new_figure(width, 3.9, layout="constrained")
     styles = _styles(strategies)
     axes = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
     for axis, region in zip(axes, regions, strict=True):
@@ -115,13 +117,15 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         _tidy(axis)
     axes[0].set_ylabel("Dice, mean ± SD over runs")
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(strategies), frameon=False)
+    ncols = min(len(strategies), int(width / 1.2))
+    figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
     return save(figure, path)
 
 
 def _styles(strategies: Sequence[str]) -> dict[str, tuple[str, str, str]]:
     """Kaur's strategies look alike in every figure; others take what is left, in turn."""
-    others = itertools.cycle(_OTHER_STYLES)
+    taken = {_STRATEGY_STYLES[name][0] for name in strategies if name in _STRATEGY_STYLES}
+    others = itertools.cycle([s for s in _OTHER_STYLES if s[0] not in taken] or _OTHER_STYLES)
     return {name: _STRATEGY_STYLES.get(name) or next(others) for name in strategies}
 
 
