@@ -19,8 +19,8 @@ from monai_transfer.training import console
 _DEFAULTS = {
     "brats": (30, 2.0),
     "ms": (20, 1.0),
-    "wmh_baseline": (16, 2.0),
-    "wmh_followup": (16, 2.0),
+    "wmh_baseline": (16, 1.0),
+    "wmh_followup": (16, 1.0),
 }
 """Cohort → subjects and edge of a voxel in mm: what its bundle trains on in a few minutes."""
 
@@ -55,7 +55,7 @@ def simulated_default(
         modalities: that the cohort must have.
         subjects: how many; ``None`` is 30 tumours, 20 patients with MS, 16 with hyperintensities,
             of whom some do not come to the second session.
-        spacing_mm: edge of a voxel; ``None`` is 1 with MS, else 2.
+        spacing_mm: edge of a voxel; ``None`` is 2 with tumours, else 1.
 
     Raises:
         InputError: an unknown cohort or modality, or a spacing out of range.
