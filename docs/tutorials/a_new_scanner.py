@@ -36,7 +36,7 @@ def run(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-size = ["--subjects", "20", "--spacing-mm", "2", "--workers", "2"]
+size = ["--subjects", "12", "--spacing-mm", "3", "--workers", "2"]
 print(run("monai_transfer", "simulate", "wmh", *size, "--output", str(scans)))
 
 # %%
@@ -84,8 +84,8 @@ print(run("monai_transfer", "layers", "wmh_ft"))
 # *Ghafoorian 2017 on simulated scanners*, among the explanations, has one that says more.
 
 results = work / "study"
-axes_of_it = ["--cases", "2", "--tuned", "3", "15", "--seeds", "0"]
-cost = ["--steps", "40", "--source-epochs", "4"]
+axes_of_it = ["--cases", "2", "--tuned", "3", "--seeds", "0"]
+cost = ["--steps", "20", "--source-epochs", "3"]
 data = ["--dataset-dir", str(scans), "--output-dir", str(results)]
 print(run("monai_transfer", "study", "g17", *axes_of_it, *cost, *data))
 

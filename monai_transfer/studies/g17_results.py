@@ -18,6 +18,8 @@ SCRATCH: Final = "scratch"
 HOME: Final = "home"
 DIRECT: Final = "direct"
 ADABN: Final = "adabn"
+_DEPTH_GROWS: Final = "few cases: tune only the last layers; more cases: tune deeper"
+_FIRST_LAYERS: Final = "tuning the first few convolutions rarely helps"
 _MARGIN: Final = 0.01
 """Dice that is taken as no difference."""
 
@@ -107,22 +109,24 @@ class G17Results:
     def _depth_grows(self) -> Verdict:
         few, many = int(self._sizes().min()), int(self._sizes().max())
         deepest, shallow = self._deepest_and_shallowest()
+        if deepest == shallow:
+            return _undecided("G17.3", _DEPTH_GROWS)
         gains = self._gain(few, shallow, than=deepest), self._gain(many, deepest, than=shallow)
-        text = "few cases: tune only the last layers; more cases: tune deeper"
         evidence = (
             f"{few} cases, {shallow} minus {deepest} {gains[0]}; "
             f"{many} cases, {deepest} minus {shallow} {gains[1]}"
         )
-        return Verdict("G17.3", text, answer(*gains), evidence)
+        return Verdict("G17.3", _DEPTH_GROWS, answer(*gains), evidence)
 
     def _first_layers(self) -> Verdict:
+        if len(self._kinds()) == 1:
+            return _undecided("G17.4", _FIRST_LAYERS)
         deepest, second = self._kinds()[-1], self._kinds()[-2]
         gains = {int(n): self._gain(int(n), second, than=deepest) for n in self._sizes()}
         spared = [Interval(g.mean + _MARGIN, g.low + _MARGIN, g.high, g.n) for g in gains.values()]
         listed = ", ".join(f"{cases} cases {gain}" for cases, gain in gains.items())
         evidence = f"{second} minus {deepest} (less than {_MARGIN} lost is none): {listed}"
-        text = "tuning the first few convolutions rarely helps"
-        return Verdict("G17.4", text, answer(*spared), evidence)
+        return Verdict("G17.4", _FIRST_LAYERS, answer(*spared), evidence)
 
     def _gain(self, cases: int, better: str, *, than: str) -> Interval:
         both = {kind: self._by_subject(kind, cases) for kind in (better, than)}
@@ -157,6 +161,10 @@ class G17Results:
         kinds = self._kinds()
         shallow = min(kinds, key=lambda kind: abs(int(kind.removeprefix("last")) - 3))
         return kinds[-1], shallow
+
+
+def _undecided(claim: str, text: str) -> Verdict:
+    return Verdict(claim, text, "undecided", "one depth alone was run")
 
 
 def _patient(subject: str) -> str:

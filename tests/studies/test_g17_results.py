@@ -76,6 +76,16 @@ def test_a_source_that_keeps_more_than_half_has_not_collapsed():
     assert first.answer == "not supported"
 
 
+def test_one_depth_leaves_the_claims_about_depth_undecided(tmp_path: Path):
+    one = study({at: dice for at, dice in AS_PUBLISHED.items() if at[0] in ("scratch", "last3")})
+    answers = {v.claim: (v.answer, v.evidence) for v in one.verdicts()}
+    assert answers["G17.2"][0] == "supported"
+    for claim in ("G17.3", "G17.4"):
+        assert answers[claim] == ("undecided", "one depth alone was run")
+    one.write(tmp_path)
+    assert (tmp_path / "depth_by_cases.png").is_file()
+
+
 def test_depth_is_chosen_by_validation_not_by_the_test():
     scores = study(AS_PUBLISHED).scores
     scores.loc[(scores["kind"] == "last15") & (scores["cases"] == 2), "validation"] = 0.99
