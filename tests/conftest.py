@@ -58,8 +58,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_run_is_left_open() -> Iterator[None]:
-    """A run that a test began and left holds its folder's lock, and the signals."""
+def no_run_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A run that a test began and left holds its folder's lock, and the signals.
+
+    It is ended before monkeypatch leaves the test's folder, which the run's may be relative to.
+    """
     yield
     session = sys.modules.get("monai_transfer.training.session")
     if session is not None and session.Session.current is not None:
