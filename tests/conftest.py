@@ -11,6 +11,8 @@ from jaxtyping import install_import_hook
 
 import monai_transfer
 
+collect_ignore = ["benchmarks"]  # scripts, which may import one another
+
 # Read by torch when it loads, and by NumPy in the test workers and in the commands that tests run.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
