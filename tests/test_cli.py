@@ -149,7 +149,9 @@ def test_a_simulated_cohort_is_read_by_the_manifest_of_its_kind(tmp_path: Path):
     options = ("--subjects", 3, "--spacing-mm", 8, "--seed", 7, "--output", cohort)
     simulated = command("simulate", "brats", *options)
     assert simulated.exit_code == 0
-    assert simulated.stdout.endswith(f"3 simulated subjects in {cohort}\n")
+    assert simulated.stdout.endswith(
+        f"3 simulated subjects in {cohort}; described by simulated_brats\n"
+    )
     paths = ("--dataset-dir", cohort, "--output", cohort / "list.json")
     sizes = ("--validation", 1, "--test", 1)
     built = command("manifest", "build", "simulated_brats", *paths, *sizes)

@@ -39,7 +39,7 @@ def simulate(
 
     Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
     """
-    from monai_transfer.simulation import count_simulated, simulate_cohort
+    from monai_transfer.simulation import count_simulated, manifests_of, simulate_cohort
 
     try:
         simulate_cohort(
@@ -56,4 +56,5 @@ def simulate(
         done = count_simulated(output, disease, subjects=subjects, raw=raw)
         typer.echo(f"{done} of {subjects} subjects are done; the same command goes on.", err=True)
         raise
-    typer.echo(f"{subjects} simulated subjects in {output}")
+    manifests = ", ".join(manifests_of(disease, raw=raw))
+    typer.echo(f"{subjects} simulated subjects in {output}; described by {manifests}")

@@ -12,6 +12,7 @@ from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, sig
 from monai_transfer.simulation.series import RawSeries
 from monai_transfer.simulation.subject import Subject, simulate_subject, simulate_visits
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
+from monai_transfer.simulation.visits import manifests_of
 
 __all__ = [
     "DISEASES",
@@ -24,6 +25,7 @@ __all__ = [
     "Subject",
     "Tissue",
     "count_simulated",
+    "manifests_of",
     "signal",
     "simulate_cohort",
     "simulate_raw",

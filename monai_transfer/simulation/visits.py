@@ -43,6 +43,17 @@ def sessions_of(disease: str, index: int) -> tuple[str | None, ...]:
     return SESSIONS if followed else SESSIONS[:1]
 
 
+def manifests_of(disease: str, *, raw: bool = False) -> list[str]:
+    """Names of the manifests that describe a simulated cohort's folder.
+
+    Example:
+        >>> manifests_of("wmh"), manifests_of("ms", raw=True)
+        (['simulated_wmh_baseline', 'simulated_wmh_followup'], ['simulated_ms_raw'])
+    """
+    sessions = [f"_{session}" for session in SESSIONS] if disease == "wmh" else [""]
+    return [f"simulated_{disease}{session}{'_raw' * raw}" for session in sessions]
+
+
 def session_sources(
     key: np.random.SeedSequence, sessions: Iterable[str | None]
 ) -> dict[str | None, np.random.Generator]:

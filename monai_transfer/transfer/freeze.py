@@ -196,5 +196,6 @@ def parameter_groups(
             groups.setdefault((group, rate), []).append(parameter)
     if not groups:
         rule = "leave at least one parameter to train"
-        raise InputError(type(network).__name__, "strategy", rule, todo="Evaluate it instead.")
+        todo = "Tune a layer at least. As it is, evaluate it; adabn has a config of its own."
+        raise InputError(plain_class(network).__name__, "strategy", rule, todo=todo)
     return [{"params": held, "lr": rate, "name": name} for (name, rate), held in groups.items()]

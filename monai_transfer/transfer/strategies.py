@@ -122,8 +122,9 @@ class Strategy:
             raise InputError(where, "depth", "be given by one of freeze_first and train_last")
         for key, count in said.items():
             if not 0 <= count <= layers:
+                what = "frozen layers" if key == "freeze_first" else "tuned layers"
                 rule = f"be 0 to {layers}, the number of the network's layers"
-                raise InputError(where, key, rule, got=count)
+                raise InputError(where, what, rule, got=count)
         return layers - self.train_last if self.train_last is not None else self.freeze_first
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,8 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from monai_transfer.data import manifest_path, read_manifest
+from monai_transfer.simulation import DISEASES
 from monai_transfer.simulation.visits import (
     SESSIONS,
+    manifests_of,
     participants_table,
     session_sources,
     sessions_of,
@@ -53,3 +56,10 @@ def test_a_session_draws_alike_whether_or_not_there_is_another() -> None:
 def test_the_table_is_that_of_bids() -> None:
     table = participants_table({"sub-a": 0, "sub-b": 1})
     assert table == "participant_id\tsplit\nsub-a\ttraining\nsub-b\tvalidation\n"
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("disease", DISEASES)
+def test_a_simulated_folder_is_described_by_manifests_that_there_are(disease: str, *, raw: bool):
+    for name in manifests_of(disease, raw=raw):
+        assert read_manifest(manifest_path(name)).name == name

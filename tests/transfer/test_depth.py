@@ -125,8 +125,8 @@ def test_depth_stands_beside_parts():
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        ("freeze:3", "train_last|freeze_first must be 0 to 2, the number of the network's layers"),
-        ("last:3", "last:3: train_last must be 0 to 2"),
+        ("freeze:3", "frozen layers must be 0 to 2, the number of the network's layers"),
+        ("last:3", "last:3: tuned layers must be 0 to 2"),
         ("all", "strategy all must name no parts, for Sequential declares none, got head. .*last:"),
         ("adabn", "Sequential: network must have batch norm"),
         ({"copy": ["*"], "freeze": ["0"]}, "name no parts"),

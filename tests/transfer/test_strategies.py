@@ -51,8 +51,8 @@ def test_a_strategy_written_in_a_config_is_read():
         ({"copy": ["*"], "rate_decay": 0}, "rate_decay must be above 0 and at most 1, got 0"),
         ({"copy": ["*"], "rate_decay": 1.1}, "rate_decay must be above 0 and at most 1"),
         ({"copy": ["*"], "freeze_first": 1, "train_last": 1}, "one of freeze_first and train_last"),
-        ("freeze:6", "freeze:6: freeze_first must be 0 to 5, the number .* layers, got 6"),
-        ("last:6", "last:6: train_last must be 0 to 5, the number .* layers, got 6"),
+        ("freeze:6", "freeze:6: frozen layers must be 0 to 5, the number .* layers, got 6"),
+        ("last:6", "last:6: tuned layers must be 0 to 5, the number .* layers, got 6"),
         ("last:-1", "strategy must be one of .*last:<k>"),
     ],
 )
