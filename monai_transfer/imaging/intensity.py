@@ -16,10 +16,11 @@ DARKEST = 2.0**-10
 
 
 def percentiles(values: NDArray[np.number], percents: Sequence[float]) -> NDArray[np.float64]:
-    """Percentiles, linear between the two nearest ranks: NumPy's default, from one sort.
+    """Percentiles, linear between the two nearest ranks: NumPy's default, in double precision.
 
-    Sorting vectorises and NumPy's own selection does not: on float32 it is several times faster,
-    the more so for several percentiles.
+    Only the ranks in question are put into their places. Of a brain's voxels that takes a third of
+    a sort's time for two percentiles, and three quarters for thirteen, where measured; which is
+    faster depends on the processor.
 
     Args:
         values: of any shape, at least one.
@@ -32,14 +33,16 @@ def percentiles(values: NDArray[np.number], percents: Sequence[float]) -> NDArra
         >>> percentiles(np.arange(11), [10, 25]).tolist()
         [1.0, 2.5]
     """
-    ordered = np.sort(values.ravel(order="K"))
-    if not np.isfinite(ordered[[0, -1]]).all():  # NaN is sorted to the end
-        ends = f"{ordered[0]} and {ordered[-1]}"
-        raise InputError("image", "values", "be finite", got=f"{ends} as lowest and highest")
-    rank = np.asarray(percents, np.float64) / 100 * (ordered.size - 1)
+    flat = values.ravel(order="K")
+    lowest, highest = flat.min(), flat.max()  # NaN, if there is one
+    if not np.isfinite([lowest, highest]).all():
+        got = f"{lowest} and {highest} as lowest and highest"
+        raise InputError("image", "values", "be finite", got=got)
+    rank = np.asarray(percents, np.float64) / 100 * (flat.size - 1)
     below = np.floor(rank).astype(np.intp)
-    low = ordered[below].astype(np.float64)
-    high = ordered[np.minimum(below + 1, ordered.size - 1)].astype(np.float64)
+    above = np.minimum(below + 1, flat.size - 1)
+    placed = np.partition(flat, np.unique([below, above]))
+    low, high = placed[below].astype(np.float64), placed[above].astype(np.float64)
     fraction: NDArray[np.float64] = rank - below
     return low + fraction * (high - low)
 
@@ -66,8 +69,7 @@ def scale_percentiles(
         Zoetmulder 2022, section 3.2 (1 and 99), and Giacomello 2020, section III-B (2 and 98): 'for
         each MRI volume', no mask is named, and Giacomello's published code takes all voxels of the
         cropped volume. Clipping and min–max together: the clipped extremes are the percentiles.
-        MONAI's ScaleIntensityRangePercentiles and TorchIO's RescaleIntensity give the same numbers,
-        in 5 and 8 times the CPU time.
+        MONAI's ScaleIntensityRangePercentiles and TorchIO's RescaleIntensity give the same numbers.
 
     Example:
         >>> image = np.arange(5.0).reshape(1, 5, 1, 1)
