@@ -36,6 +36,7 @@ from sklearn.cluster import KMeans
 from monai_transfer.imaging import Image, read_image
 from monai_transfer.imaging.bias_field import estimate_bias_field
 from monai_transfer.imaging.n4 import N4Settings
+from monai_transfer.simulation import MODALITIES
 from monai_transfer.simulation import subject as simulation
 
 FOUR_LEVELS = N4Settings(iterations=(50,) * 4, grid_mm=None)
@@ -164,7 +165,7 @@ def truth(options: argparse.Namespace) -> None:
         disease = ("ms", "brats")[index % 2]
         subject, fields = with_fields(disease, index, options.spacing_mm)
         for modality, image, (field, anatomy) in zip(
-            simulation.MODALITIES, subject.image, fields, strict=True
+            MODALITIES, subject.image, fields, strict=True
         ):
             true = np.log(field[anatomy.brain])
             left[modality, "no correction"].append(true.std())
@@ -175,10 +176,10 @@ def truth(options: argparse.Namespace) -> None:
                 log = np.log(found[anatomy.window][anatomy.brain])
                 left[modality, name].append((log - true).std())
                 r[modality, name].append(np.corrcoef(log, true)[0, 1])
-    table = Table("", *simulation.MODALITIES, title="left, mean (median r with the truth)")
+    table = Table("", *MODALITIES, title="left, mean (median r with the truth)")
     for name in ("no correction", *levels):
         cells = []
-        for modality in simulation.MODALITIES:
+        for modality in MODALITIES:
             told = f" ({np.median(r[modality, name]):.2f})" if (modality, name) in r else ""
             cells.append(f"{np.mean(left[modality, name]):.4f}{told}")
         table.add_row(name, *cells)
