@@ -32,9 +32,7 @@ class ToTemplateGridd(MapTransform, InvertibleTransform):
         (1, 2, 2, 2)
     """
 
-    def __init__(
-        self, keys: KeysCollection, modes: list[str], *, spacing_mm: float = 1.0
-    ) -> None:
+    def __init__(self, keys: KeysCollection, modes: list[str], *, spacing_mm: float = 1.0) -> None:
         super().__init__(keys)
         self.modes, self.spacing_mm = modes, spacing_mm
         self.resample = SpatialResample(padding_mode="zeros", dtype=np.float32)
