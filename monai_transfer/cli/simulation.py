@@ -10,7 +10,7 @@ def simulate(
     disease: Annotated[
         str,
         typer.Argument(
-            help="ms, wmh, stroke (lesions), brats (tumours), tissue, anatomy (healthy), or natural."
+            help="ms, wmh, stroke (lesions), brats (tumours), tissue, anatomy (healthy), natural."
         ),
     ],
     *,

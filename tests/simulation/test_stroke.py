@@ -12,9 +12,11 @@ from monai_transfer.simulation import simulate_stroke, simulate_subject
 from monai_transfer.simulation.anatomy import Anatomy
 from monai_transfer.simulation.infarcts import Place, score_infarct
 from monai_transfer.simulation.pathology import Pathology
+from monai_transfer.simulation.protocols import PROTOCOLS, VOLUMES
 from monai_transfer.simulation.stroke import draw_infarcts, draw_stroke, stroke_of_mask
 from monai_transfer.simulation.structures import below_tentorium, brain_stem
 from monai_transfer.simulation.territories import KINDS
+from monai_transfer.simulation.tissues import tissue
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,9 @@ def test_an_infarct_stays_on_its_side_and_in_its_part_of_the_brain(
         rng = np.random.default_rng(seed)
         score = score_infarct(rng, here, kind, volume_ml=5.0)
         core = score > np.sort(score)[-200]
-        assert abs(np.sign(here.template_mm[0][core]).mean()) > 0.8
+        assert (
+            abs(np.sign(here.template_mm[0][core]).mean()) > 0.7
+        )  # those of the brain stem may touch the midline
         inside = {"cerebellar": below & ~stem, "brain stem": stem}.get(kind, ~below & ~stem)
         assert inside[core].mean() > 0.85
 
@@ -113,18 +117,28 @@ def test_lesions_are_apart(brain: Anatomy, brain_mm: np.ndarray) -> None:
     assert max(counts) > 1
 
 
-def test_t1_shows_infarcts_dark_and_chronic_ones_darker() -> None:
-    darkness: dict[bool, list[float]] = {True: [], False: []}
-    for index in range(10):
+@pytest.mark.parametrize("protocol", VOLUMES)
+def test_on_t1_a_cavity_is_nearly_fluid_and_a_subacute_infarct_darker_than_cortex(
+    protocol: str,
+) -> None:
+    scanner = PROTOCOLS[protocol]
+    see = scanner.seeing("t1")
+    names = ("csf", "cavity", "infarct", "gliosis", "gm", "wm")
+    signals = [abs(see(tissue(name, scanner.field_tesla))) for name in names]
+    assert signals == sorted(signals)
+    assert signals[1] < 0.35 * signals[-1]
+    assert 0.3 * signals[-1] < signals[2] < 0.65 * signals[-1]
+
+
+def test_lesions_are_dark_on_the_stored_t1() -> None:
+    ratios = []
+    for index in range(8):
         subject = simulate_subject("stroke", index, spacing_mm=4.0)
-        if subject.label.sum() < 30:
-            continue
-        image = subject.image[0].astype(float)
-        core = ndimage.binary_erosion(subject.label)
-        ratio = np.median(image[core]) / np.median(image[(image > 0) & (subject.label == 0)])
-        darkness[ratio < 0.45].append(float(ratio))
-        assert ratio < 0.85
-    assert darkness[True] or darkness[False]
+        image, lesion = subject.image[0], subject.label > 0
+        if lesion.sum() >= 20:
+            ratios.append(np.median(image[lesion]) / np.median(image[(image > 0) & ~lesion]))
+    assert len(ratios) >= 3
+    assert max(ratios) < 0.9
 
 
 def ball(radius_mm: float, centre: tuple[int, int, int]) -> Image:
