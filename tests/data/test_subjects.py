@@ -107,7 +107,7 @@ def test_real_scans_are_found_and_folders_without_images_are_no_subjects(
     real, name, folder, subjects
 ):
     found = find_subjects(read_manifest(manifest_path(name)), real / folder)
-    assert [subject.name for subject in found] == subjects
+    assert [subject.subject for subject in found] == subjects
     files = [file for subject in found for file in (*subject.images, subject.label)]
     assert len(files) == 5 * len(subjects)
     assert all((real / folder / file).is_file() for file in files)
@@ -327,5 +327,5 @@ def test_sets_of_t1_alone_are_found_in_their_layouts(tmp_path, name, files, subj
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     found = find_subjects(read_manifest(manifest_path(name)), tmp_path)
-    assert [subject.name for subject in found] == subjects
+    assert [subject.subject for subject in found] == subjects
     assert all(len(subject.images) == 1 and subject.label for subject in found)
