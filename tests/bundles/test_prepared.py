@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 from monai_transfer.data import Subject, find_subjects, read_manifest
 from monai_transfer.imaging import Image, Recipe, named_recipe, read_image, write_image
 from monai_transfer.imaging.mni152 import CENTRE_MM
+from monai_transfer.imaging.papers import z22_recipe
 from monai_transfer.imaging.registration import IDENTITY, from_ras
 from monai_transfer.preprocessing import Methods, Source, preprocess_cohort, restore, store
 from monai_transfer.simulation import simulate_raw
@@ -37,6 +38,8 @@ def test_the_recipe_that_a_bundle_carries_is_what_it_does(name: str, about: Any)
     asked = paper.loading
     if name in KAUR:  # their grid is an option
         asked = replace(asked, spacing_mm=parser["spacing_mm"], size=parser["volume_size"])
+    elif paper.name.startswith("z22"):  # likewise
+        asked = z22_recipe(paper.name[4:], spacing_mm=parser["spacing_mm"]).loading
     assert recipe.loading == asked
 
 
