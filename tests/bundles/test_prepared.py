@@ -22,6 +22,8 @@ from monai_transfer.simulation import simulate_raw
 from monai_transfer.transforms import k19
 
 KAUR = ("brats_ft", "ms_source")
+EXTRACTED = (*KAUR, "wmh_ft", "wmh_source")
+"""Those that want the brain alone; the others take whole heads too."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -82,6 +84,7 @@ def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
     return infer
 
 
+@pytest.mark.parametrize("name", EXTRACTED)
 def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     name: str,
     room: Any,
@@ -104,6 +107,7 @@ def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     assert len(list(Path("asked").glob("*.nii.gz"))) == 1
 
 
+@pytest.mark.parametrize("name", EXTRACTED)
 def test_of_what_is_only_likely_a_warning_tells(
     name: str, about: Any, scans: Callable[..., Path], infer: Callable[..., str]
 ):
