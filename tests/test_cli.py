@@ -234,6 +234,14 @@ def test_build_takes_a_part_of_a_data_set_only_when_told(clinic: Path):
     assert build(clinic, "--partial").exit_code == 0
 
 
+def test_build_of_a_simulated_folder_names_the_manifests_that_describe_it(tmp_path: Path):
+    (tmp_path / "simulation.json").write_text('{"disease": "wmh", "raw": false}')
+    output = ("--output", tmp_path / "list.json")
+    result = command("manifest", "build", "brats2018", "--dataset-dir", tmp_path, *output)
+    assert result.exit_code == 1
+    assert "described by simulated_wmh_baseline, simulated_wmh_followup." in result.output
+
+
 def test_a_clean_datalist_passes_the_check(clinic: Path):
     build(clinic)
     shown = command("manifest", "check", clinic / "list.json", "--dataset-dir", clinic / "scans")

@@ -26,6 +26,7 @@ from monai_transfer.preprocessing.derivatives import visit_of
 from monai_transfer.preprocessing.description import Source, Summary, describe_cohort
 from monai_transfer.preprocessing.methods import Methods, versions
 from monai_transfer.preprocessing.work import STAGED, Job, Outcome, run
+from monai_transfer.simulation.record import manifests_named
 
 COHORT = "preprocessing.json"
 
@@ -95,14 +96,15 @@ def preprocess_cohort(
 
 def _split(source: Source) -> dict[str, Any]:
     """The raw cohort's datalist: it says who is for training before anybody can fail."""
-    return build_datalist(
-        source.manifest,
-        source.dataset_dir,
-        seed=source.seed,
-        validation=source.validation,
-        test=source.test,
-        check_counts=not source.partial,
-    )
+    with manifests_named(source.dataset_dir, source.manifest.name):
+        return build_datalist(
+            source.manifest,
+            source.dataset_dir,
+            seed=source.seed,
+            validation=source.validation,
+            test=source.test,
+            check_counts=not source.partial,
+        )
 
 
 def _jobs(source: Source, recipe: Recipe, output: Path, *, methods: Methods) -> dict[str, Job]:

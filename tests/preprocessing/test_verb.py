@@ -92,6 +92,14 @@ def test_what_was_simulated_says_so_when_it_is_prepared(folder: Path, one: Path)
     assert told == {"disease": "ms", "raw": True, "prepared_by": "g17"}
 
 
+def test_a_simulated_folder_names_the_manifests_that_describe_it(folder: Path, one: Path):
+    (one / RECORD).write_text('{"disease": "ms", "raw": true}')
+    (one / "sub-1" / "sub-1_T1w.nii.gz").unlink()
+    result = preprocess(folder, one)
+    assert result.exit_code == 1
+    assert "The folder was simulated; it is described by simulated_ms_raw." in result.output
+
+
 def test_the_scale_of_a_bundle_is_taken_by_its_name(
     folder: Path, one: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
 ):
