@@ -15,7 +15,7 @@ from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
     build_datalist,
-    empty_shares,
+    empty_splits,
     find_subjects,
     manifest_path,
     read_datalist,
@@ -169,7 +169,7 @@ def _content(
     with manifests_named(Path(dataset_dir), given.name):
         content = build_datalist(given, dataset_dir)
     if idist.get_rank() == 0:
-        for line in empty_shares(content):
+        for line in empty_splits(content):
             console.print(f"warning: {line}", highlight=False, markup=False)
     return content, Path(dataset_dir)
 

@@ -160,11 +160,9 @@ def test_a_simulated_folder_under_the_real_data_s_manifest_names_its_own(
     (tmp_path / "simulation.json").write_text('{"disease": "wmh", "raw": false}')
     (tmp_path / "participants.tsv").write_text("participant_id\tsplit\nsub-wmh0001\ttraining\n")
     given = {"dataset_dir": tmp_path, "manifest": "rundmc_followup"}
-    with pytest.raises(
-        InputError, match=r"by simulated_wmh_baseline, simulated_wmh_followup\."
-    ) as e:
+    named = r"(?s)by simulated_wmh_baseline, simulated_wmh_followup\..*t1 is missing"
+    with pytest.raises(InputError, match=named):
         find("wmh_followup", ["t1", "flair"], **given)
-    assert "t1 is missing" in str(e.value)
 
 
 def test_what_can_be_refused_is_refused_before_a_cohort_is_simulated(
