@@ -117,6 +117,18 @@ def test_a_fault_of_the_user_is_one_line_and_status_1(tmp_path: Path):
     assert shown.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", [["bundles"], ["manifest", "build", "clinic.json"]])
+def test_a_reader_that_has_seen_enough_ends_a_verb_without_a_word(verb: list[str], clinic: Path):
+    paths = ["--dataset-dir", "scans", "--output", "new.json"] if "build" in verb else []
+    seen, written = os.pipe()
+    os.close(seen)  # as head does after its ten lines
+    line = [sys.executable, "-m", "monai_transfer", *verb, *paths]
+    ends = {"stdout": written, "stderr": subprocess.PIPE, "cwd": clinic}
+    done = subprocess.run(line, **ends, check=False)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_debug_shows_where_a_fault_was_found(tmp_path: Path):
     shown = command("--debug", "manifest", "check", tmp_path / "nothing.json")
     assert isinstance(shown.exception, InputError)

@@ -35,6 +35,8 @@ class _Verbs(TyperGroup):
                 return super().invoke(ctx)
         except Interrupted as stop:
             raise typer.Exit(stop.status) from stop
+        except BrokenPipeError:  # whoever read has seen enough; typer ends quietly
+            raise
         except (InputError, OSError) as error:
             if ctx.params["debug"]:
                 raise
