@@ -5,7 +5,7 @@ import pytest
 
 from monai_transfer.data import (
     build_datalist,
-    empty_shares,
+    empty_splits,
     find_subjects,
     manifest_path,
     read_manifest,
@@ -248,7 +248,8 @@ def test_sets_are_those_that_the_table_tells_for_every_session(bids, told):
     }
     made = {"recipe": "participants", "file": "participants.tsv", "column": "set"}
     assert datalist["split"] == made
-    assert empty_shares(datalist) == []
+    told = "the column set of participants.tsv puts nobody there."
+    assert empty_splits(datalist) == [f"validation: {told}"]
 
 
 def test_a_set_that_is_unknown_or_not_told_is_a_line_that_names_the_subject(bids, told):
