@@ -1,7 +1,9 @@
 """Networks that transfer must work on: MONAI's and torchvision's, each as small as it gets."""
 
+import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -102,3 +104,25 @@ def case(request: pytest.FixtureRequest) -> Case:
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
         pytest.skip(f"{found.needs} cannot be used: {error}")
     return found
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of torch's downloads that is empty, instead of the user's."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def publish(hub: Path) -> Callable[..., Path]:
+    """Saves a state dict among the downloads, under a name that ends in its digest."""
+
+    def save(start: str, state: Mapping[str, torch.Tensor], *, digits: int = 8) -> Path:
+        torch.save(state, hub / "new")
+        digest = hashlib.sha256((hub / "new").read_bytes()).hexdigest()
+        return (hub / "new").rename(hub / f"{start}-{digest[:digits]}.pth")
+
+    return save
