@@ -140,5 +140,5 @@ def _turn_grey(state: dict[str, Tensor], remarks: dict[str, str], *, training: _
     state[stem], constant = grey_stem(state[stem], mean=training.mean, sd=training.sd)
     state[mean] = state[mean] + constant
     remarks[stem] = f"grey from red, green, blue by {training.name}'s mean and SD"
-    remarks[mean] = f"takes in what {training.name}'s mean adds in the first layer"
+    remarks[mean] = f"takes in {training.name}'s mean, which no image has taken off now"
     remarks.update({name: why for name, why in training.others.items() if name in state})

@@ -9,7 +9,6 @@ from monai_transfer.errors import InputError
 from monai_transfer.transfer import read_source
 from monai_transfer.transfer.published import PUBLISHED, locate_published
 
-
 STATE = {"weight": torch.arange(3.0)}
 
 
