@@ -90,7 +90,8 @@ def channels_last(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.kernel_size != (1, 1):
-            layer.to(memory_format=torch.channels_last)
+            weight = layer.weight.data
+            layer.weight.data = weight.contiguous(memory_format=torch.channels_last)
 
 
 def initialise(module: nn.Module) -> None:

@@ -63,8 +63,8 @@ def match_channels(
     _check(weight, source, target, new_channel)
     if source == [GREY] != target:
         shares = [weight[:, 0] / len(target)] * len(target)
-        how = f"{', '.join(target)} from {GREY}"
-        return torch.stack(shares, dim=1), how + f" / {len(target)}" * (len(target) > 1)
+        line = f"{', '.join(target)} from {GREY}"
+        return torch.stack(shares, dim=1), line + f" / {len(target)}" * (len(target) > 1)
     columns, how = [], []
     for modality in target:
         if modality in source:

@@ -62,17 +62,18 @@ def read_source(
         InputError: nothing there, no weights in the bundle, or a file that is not a state dict;
             public weights that are not on this computer, with how to get them.
     """
+    metadata: dict[str, Any] = {}
     published = is_published(str(source))
     path = locate_published(str(source)) if published else locate(str(source), search)
     if published:
-        metadata, weights, name = {}, path.read_bytes(), str(source)
+        weights, name = path.read_bytes(), str(source)
         require_digest(path, hashlib.sha256(weights).hexdigest())
     elif path.is_dir():
         metadata, weights, name = _read_folder(path)
     elif zipfile.is_zipfile(path) and path.suffix == ".zip":
         metadata, weights, name = _read_zip(path)
     else:
-        metadata, weights, name = {}, path.read_bytes(), path.name
+        weights, name = path.read_bytes(), path.name
         modalities = modalities or _trained_on(path.absolute())
     state, notes = _state_dict(name, weights)
     notes = (f"read from {path.name}", *notes) if published else notes
