@@ -79,7 +79,7 @@ def test_torchvision_s_own_resnet50_gives_the_same_features():
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
         pytest.skip(f"torchvision cannot be used: {error}")
     torch.manual_seed(0)
-    theirs, features = trained(published()), []
+    theirs, features = trained(published()).to(memory_format=torch.channels_last), []
     theirs.layer4.register_forward_hook(lambda *call: features.append(call[-1]))
     ours = ResNetSegmenter(3, 2).encoder.eval()
     state = {k: v for k, v in theirs.state_dict().items() if not k.startswith("fc.")}
