@@ -98,18 +98,15 @@ class Z22Results:
             :class:`~monai_transfer.studies.statistics.Interval`.
         """
         rows = []
-        for (target, cases), (better, than) in itertools.product(
-            self._places(), itertools.permutations(self._sources(), 2)
-        ):
-            for claim in self._claims_on(target, cases, better, than=than):
-                score = "lesion_recall" if claim == "Z22.3" else SCORES[target]
-                values = self._recalls if claim == "Z22.3" else self._volumes
-                both = {source: values(target, cases, source) for source in (better, than)}
-                gain = paired_difference(pd.DataFrame(both), better, than=than)
-                place = {"claim": claim, "target": target, "cases": cases}
-                rows.append(
-                    {**place, "better": better, "than": than, "score": score} | asdict(gain)
-                )
+        for target, cases in self._places():
+            volumes, recalls = self._volumes(target, cases), self._recalls(target, cases)
+            for better, than in itertools.permutations(self._sources(), 2):
+                for claim in self._claims_on(target, cases, better, than=than):
+                    scores = recalls if claim == "Z22.3" else volumes
+                    gain = paired_difference(scores, better, than=than)
+                    place = {"claim": claim, "target": target, "cases": cases}
+                    pair = {"better": better, "than": than, "score": scores.columns.name}
+                    rows.append(place | pair | asdict(gain))
         return pd.DataFrame(rows, columns=_GAIN_COLUMNS)
 
     def verdicts(self) -> list[Verdict]:
@@ -134,25 +131,17 @@ class Z22Results:
             claims.append("Z22.2")
         return claims
 
-    def _volumes(self, target: str, cases: int, source: str) -> "pd.Series[float]":
-        return (
-            self._of(self.subjects, target, cases, source).groupby("subject")[SCORES[target]].mean()
-        )
+    def _volumes(self, target: str, cases: int) -> pd.DataFrame:
+        """Score of each test subject's volume, a column for each source."""
+        here = (self.subjects["target"] == target) & (self.subjects["cases"] == cases)
+        return _wide(self.subjects[here], SCORES[target])
 
-    def _recalls(self, target: str, cases: int, source: str) -> "pd.Series[float]":
+    def _recalls(self, target: str, cases: int) -> pd.DataFrame:
         """Share of each test subject's lesions that is detected, as the paper counts them."""
-        rows = self._of(self.detection, target, cases, source)
-        counted = rows[
-            (rows["connectivity"] == 8)
-            & (rows["overlap_cutoff_fraction"] == 0)
-            & (rows["volume_cutoff_ml"] == 0)
-        ]
-        return counted.groupby("subject")["recall"].mean()
-
-    @staticmethod
-    def _of(rows: pd.DataFrame, target: str, cases: int, source: str) -> pd.DataFrame:
-        at = {"target": target, "cases": cases, "source": source}
-        return rows[(rows[list(at)] == pd.Series(at)).all(axis=1)]
+        rows = self.detection
+        here = (rows["target"] == target) & (rows["cases"] == cases) & (rows["connectivity"] == 8)
+        least = (rows["overlap_cutoff_fraction"] == 0) & (rows["volume_cutoff_ml"] == 0)
+        return _wide(rows[here & least], "recall")
 
     def _places(self) -> list[tuple[str, int]]:
         return list(
@@ -173,6 +162,12 @@ class Z22Results:
 
 _FIELDS: Final = ["mean", "low", "high", "n"]
 _GAIN_COLUMNS: Final = ["claim", "target", "cases", "better", "than", "score", *_FIELDS]
+
+
+def _wide(rows: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Mean over seeds: subject × source, the columns named after the score."""
+    means = rows.groupby(["subject", "source"])[score].mean().unstack("source")
+    return means.rename_axis(columns=score)
 
 
 def _as_good(gains: Sequence[Interval]) -> Answer:

@@ -121,7 +121,8 @@ def test_gains_are_those_of_volumes_at_the_most_cases_with_their_score():
     assert all(low["better"].str.split("-").str[0] == low["than"].str.split("-").str[0])
     row = first[(first["target"] == "stroke") & (first["than"] == "scratch")].iloc[0]
     assert row["mean"] == pytest.approx(0.62 - 0.40, abs=0.01)
-    assert (row["low"] < row["mean"] < row["high"]) and row["n"] == 8
+    assert row["low"] < row["mean"] < row["high"]
+    assert row["n"] == 8
 
 
 def test_without_a_claim_s_sources_it_is_undecided():
