@@ -22,9 +22,9 @@ from monai_transfer.simulation.head import COMPARTMENTS, draw_head
 from monai_transfer.simulation.head_shape import draw_head_shape
 from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.protocols import draw_scanner, draw_visit
+from monai_transfer.simulation.rules import check_request, checked_session
 from monai_transfer.simulation.scanner import Scanner
 from monai_transfer.simulation.series import RawSeries, draw_pose, scan_series
-from monai_transfer.simulation.subject import check_request, checked_session
 from monai_transfer.simulation.tissues import HEAD_TISSUES
 from monai_transfer.simulation.visits import session_sources, sessions_of
 
@@ -60,7 +60,8 @@ def simulate_raw(
         Modality → series, each with its own slices, tilt, pose, bias field, gain and noise.
 
     Raises:
-        InputError: for an unknown disease, protocol or session, or numbers out of range.
+        InputError: for an unknown disease, protocol or session, a cohort without raw scans, or
+            numbers out of range.
 
     Source:
         Ours.
@@ -70,7 +71,7 @@ def simulate_raw(
         >>> sorted(raw), raw["flair"].voxels.dtype
         (['flair', 't1', 't1c', 't2'], dtype('int16'))
     """
-    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol, raw=True)
     asked = checked_session(disease, session)
     return _simulated(
         disease, index, spacing_mm=spacing_mm, seed=seed, protocol=protocol, sessions=[asked]
@@ -99,7 +100,7 @@ def simulate_raw_visits(
         >>> list(simulate_raw_visits("wmh", 0, spacing_mm=8.0))
         ['baseline', 'followup']
     """
-    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol, raw=True)
     return _simulated(
         disease,
         index,

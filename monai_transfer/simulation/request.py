@@ -9,7 +9,8 @@ from typing import Any
 from monai_transfer.simulation.layout import is_complete, subject_folder, write_subject
 from monai_transfer.simulation.raw import simulate_raw_visits
 from monai_transfer.simulation.raw_layout import is_complete_raw, raw_folder, write_raw
-from monai_transfer.simulation.subject import check_request, simulate_visits
+from monai_transfer.simulation.rules import check_request
+from monai_transfer.simulation.subject import simulate_visits
 
 ASIDE = ".partial-"
 """Start of the names of what is not whole yet."""
@@ -20,7 +21,7 @@ class Request:
     """All that decides about the bytes of a cohort, whatever its size.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: one of ``body.DISEASES``.
         spacing_mm: edge of a voxel.
         seed: of the cohort.
         protocol: one for all, by name; ``None`` draws one of the library for each subject.
@@ -38,7 +39,11 @@ class Request:
 
     def __post_init__(self) -> None:
         check_request(
-            self.disease, spacing_mm=self.spacing_mm, seed=self.seed, protocol=self.protocol
+            self.disease,
+            spacing_mm=self.spacing_mm,
+            seed=self.seed,
+            protocol=self.protocol,
+            raw=self.raw,
         )
 
     def folder(self, index: int) -> Path:

@@ -1,29 +1,34 @@
 """One simulated subject, as arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from monai_transfer.errors import InputError, choice
-from monai_transfer.simulation.appearance import draw_appearance, ideal_volume
+from monai_transfer.errors import InputError
+from monai_transfer.imaging.image import Image
+from monai_transfer.simulation.appearance import draw_appearance
 from monai_transfer.simulation.body import (
     BRAIN_TISSUES,
     DISEASES,
     GRIDS,
+    SERIES,
     Seen,
     draw_bodies,
     grade_of,
 )
 from monai_transfer.simulation.grid import Grid, SliceGrid
+from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.pathology import Labels
-from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, draw_scanner, draw_visit
-from monai_transfer.simulation.scanner import Scanner, draw_bias, form_image
+from monai_transfer.simulation.pictures import draw_pictures, picture_grid
+from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, VOLUMES, draw_scanner, draw_visit
+from monai_transfer.simulation.rules import check_request, checked_session
+from monai_transfer.simulation.scan import scan
+from monai_transfer.simulation.scanner import MODALITIES, Scanner
 from monai_transfer.simulation.slices import scan_on_slices
-from monai_transfer.simulation.tissues import TISSUES
 from monai_transfer.simulation.visits import SESSIONS, session_sources, sessions_of
 
 Images: TypeAlias = npt.NDArray[np.int16]
@@ -35,15 +40,18 @@ class Subject:
     """A simulated subject at one session; arrays x y z, RAS+.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: the cohort, one of ``DISEASES``.
         index: position in the cohort.
         grade: ``HGG`` or ``LGG``; ``None`` without a glioma.
         image: (modalities, x, y, z), as the scanner's sequences: t1, t1c, t2, flair; of ``wmh`` t1
-            and flair; 0 outside the brain, at least 1 inside.
-        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4.
+            and flair; of the newer cohorts t1 alone; 0 outside the brain, at least 1 inside.
+        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4; of ``tissue`` and ``anatomy`` the values of
+            :mod:`~monai_transfer.simulation.structures`, of ``natural`` those of
+            :mod:`~monai_transfer.simulation.pictures`.
         grid: geometry of the arrays.
-        scanner: the protocol the subject was 'scanned' with.
+        scanner: the protocol the subject was 'scanned' with; ``None`` for pictures.
         session: ``baseline`` or ``followup`` for ``wmh``; ``None`` where nobody comes twice.
+        others: name → (x, y, z) further labels: ``structures`` of ``tissue``.
     """
 
     disease: str
@@ -52,8 +60,9 @@ class Subject:
     image: Images
     label: Labels
     grid: Grid | SliceGrid
-    scanner: Scanner
+    scanner: Scanner | None
     session: str | None = None
+    others: Mapping[str, Labels] = field(default_factory=dict)
 
 
 def simulate_subject(
@@ -68,12 +77,12 @@ def simulate_subject(
     """Simulate one subject: anatomy, pathology, and images of it.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: the cohort, one of ``DISEASES``.
         index: position in the cohort; with the seed it determines everything.
         spacing_mm: edge of a voxel; for ``wmh`` the finest, and slices are as the FLAIR's.
         seed: of the cohort.
         protocol: name of a protocol; ``None`` draws one for the subject. Patients with ``wmh`` are
-            scanned with the protocol of their session.
+            scanned with the protocol of their session; pictures have none.
         session: of ``wmh``: ``baseline``, which is also meant by ``None``, or ``followup``.
 
     Returns:
@@ -135,6 +144,43 @@ def simulate_visits(
     )
 
 
+def simulate_stroke(
+    mask: Image,
+    *,
+    index: int = 0,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    protocol: str | None = None,
+) -> Subject:
+    """Simulate the T1 of a patient whose lesion has a given shape, as of a real one.
+
+    Args:
+        mask: lesion over 0, in MNI152 space or one like it, such as Colin27; it is carried into the
+            patient by the inverse of the patient's map to the template.
+        index: decides about the brain, as in the cohort ``stroke``.
+        spacing_mm: edge of a voxel.
+        seed: likewise.
+        protocol: see :func:`simulate_subject`.
+
+    Returns:
+        A subject of ``stroke``, of which the mask takes the place of the lesions.
+
+    Raises:
+        InputError: an unknown protocol, numbers out of range, or a mask without a lesion.
+    """
+    check_request("stroke", spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    (subject,) = _simulated(
+        "stroke",
+        index,
+        spacing_mm=spacing_mm,
+        seed=seed,
+        protocol=protocol,
+        sessions=[None],
+        lesion=mask,
+    )
+    return subject
+
+
 def _simulated(
     disease: str,
     index: int,
@@ -143,59 +189,44 @@ def _simulated(
     seed: int,
     protocol: str | None,
     sessions: Sequence[str | None],
+    lesion: Image | None = None,
 ) -> list[Subject]:
     if index < 0:
         raise InputError("simulate", "index", "be 0 or more", got=index)
     body_key, scan_key = np.random.SeedSequence([seed, index, DISEASES.index(disease)]).spawn(2)
-    body, scan = np.random.default_rng(body_key), np.random.default_rng(scan_key)
+    body, scanning = np.random.default_rng(body_key), np.random.default_rng(scan_key)
+    if disease == "natural":
+        pictures = picture_grid(spacing_mm)
+        image, label = draw_pictures(body, pictures)
+        return [Subject(disease, index, None, image[np.newaxis], label, pictures, None)]
     grid = GRIDS[disease].respaced(spacing_mm)
     # One thread: sums are then always taken in the same order, and small products do not wait.
     with threadpool_limits(1):
-        _, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
+        _, bodies = draw_bodies(
+            body, grid, disease=disease, index=index, sessions=sessions, lesion=lesion
+        )
         scans = (
             _scans_of_visits(scan_key, bodies, grid)
             if disease == "wmh"
-            else [_scan(scan, bodies[None], draw_scanner(scan, protocol), grid)]
+            else [_scan(scanning, bodies[None], disease=disease, protocol=protocol, grid=grid)]
         )
     grade = grade_of(index) if disease == "brats" else None
     return [
-        Subject(disease, index, grade, *scan, session)
-        for session, scan in zip(sessions, scans, strict=True)
+        Subject(disease, index, grade, *taken, session, _others(bodies[session], grid))
+        for session, taken in zip(sessions, scans, strict=True)
     ]
 
 
-def checked_session(disease: str, session: str | None) -> str | None:
-    """The session that is meant.
-
-    Raises:
-        InputError: one that the disease does not have.
-    """
-    if disease != "wmh":
-        if session is not None:
-            raise InputError("simulate", "session", f"be left out for {disease}", got=session)
-        return None
-    if session is not None and session not in SESSIONS:
-        raise choice("simulate", "session", session, SESSIONS)
-    return session or SESSIONS[0]
+def _others(seen: Seen, grid: Grid) -> dict[str, Labels]:
+    """The further labels on the whole grid."""
+    mixture, pathology = seen
+    return {name: _whole(label, mixture, grid) for name, label in pathology.others.items()}
 
 
-def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str | None) -> None:
-    """Refuse what cannot be simulated.
-
-    Raises:
-        InputError: for an unknown disease or protocol, or numbers out of range.
-    """
-    if disease not in DISEASES:
-        raise choice("simulate", "disease", disease, DISEASES)
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise choice("simulate", "protocol", protocol, PROTOCOLS)
-    if protocol is not None and disease == "wmh":
-        rule = "be left out for wmh, whose sessions have their own"
-        raise InputError("simulate", "protocol", rule, got=protocol)
-    if not 0.5 <= spacing_mm <= 10.0:
-        raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
-    if seed < 0:
-        raise InputError("simulate", "seed", "be 0 or more", got=seed)
+def _whole(label: Labels, mixture: Mixture, grid: Grid) -> Labels:
+    out = np.zeros(grid.shape, np.uint8)
+    out[mixture.anatomy.window] = label
+    return out
 
 
 def _scans_of_visits(
@@ -219,27 +250,16 @@ def _scans_of_visits(
     return scans
 
 
-def _scan(rng: np.random.Generator, seen: Seen, scanner: Scanner, grid: Grid) -> Scan:
-    """The stored images and the label on the whole grid."""
+def _scan(
+    rng: np.random.Generator, seen: Seen, *, disease: str, protocol: str | None, grid: Grid
+) -> Scan:
+    """The stored images and the label on the whole grid; of T1 alone, a volume."""
     mixture, pathology = seen
-    anatomy = mixture.anatomy
-    appearance = draw_appearance(rng, anatomy, names=TISSUES, field_tesla=scanner.field_tesla)
-    images = np.zeros((len(scanner.sequences), *grid.shape), np.int16)
-    label = np.zeros(grid.shape, np.uint8)
-    label[anatomy.window] = pathology.label
-    for whole, (modality, sequence) in zip(images, scanner.sequences.items(), strict=True):
-        see = scanner.seeing(modality)
-        white = see(appearance.tissues["wm"])
-        image = form_image(
-            rng,
-            ideal_volume(mixture, appearance, see=see),
-            sequence=sequence,
-            scanner=scanner,
-            bias=draw_bias(rng, anatomy, cv=scanner.bias_cv),
-            spacing_mm=anatomy.grid.spacing_mm,
-            reference=white,
-        )
-        image *= np.float32(scanner.gain * np.exp(rng.normal(0.0, 0.4)) / white)
-        stored = np.clip(np.rint(image), 1, np.iinfo(np.int16).max).astype(np.int16)
-        whole[anatomy.window] = np.where(anatomy.brain, stored, np.int16(0))
-    return images, label, grid, scanner
+    modalities = SERIES[disease]
+    among = PROTOCOLS if modalities == MODALITIES else VOLUMES
+    scanner = draw_scanner(rng, protocol, among=among).only(modalities)
+    images = np.zeros((len(modalities), *grid.shape), np.int16)
+    images[(slice(None), *mixture.anatomy.window)] = scan(
+        rng, mixture, scanner, names=BRAIN_TISSUES[disease]
+    )
+    return images, _whole(pathology.label, mixture, grid), grid, scanner

@@ -1,7 +1,10 @@
 """Networks that transfer must work on: MONAI's and torchvision's, each as small as it gets."""
 
+import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -42,7 +45,8 @@ class Case(NamedTuple):
 
 
 def _resnet50() -> nn.Module:
-    network: nn.Module = importlib.import_module("torchvision.models").resnet50()
+    models = importlib.import_module("torchvision.models")  # see the fixture torchvision_models
+    network: nn.Module = models.resnet50()
     return network
 
 
@@ -89,7 +93,7 @@ CASES = {
     "DenseNet121": Case(
         lambda: nets.DenseNet121(2, 1, 2, init_features=8, growth_rate=4), (1, 32, 32), 121
     ),
-    "resnet50": Case(_resnet50, (3, 64, 64), 54, "torchvision.models"),
+    "resnet50": Case(_resnet50, (3, 64, 64), 54, "torchvision"),
 }
 
 
@@ -97,8 +101,30 @@ CASES = {
 def case(request: pytest.FixtureRequest) -> Case:
     """Each network in turn; skipped where the package that it needs is not installed."""
     found: Case = request.param
-    try:
-        importlib.import_module(found.needs)
-    except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch
-        pytest.skip(f"{found.needs} cannot be used: {error}")
+    if found.needs == "torchvision":
+        request.getfixturevalue("torchvision_models")
+    elif find_spec(found.needs) is None:
+        pytest.skip(f"needs {found.needs}")
     return found
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of torch's downloads that is empty, instead of the user's."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def publish(hub: Path) -> Callable[..., Path]:
+    """Saves a state dict among the downloads, under a name that ends in its digest."""
+
+    def save(start: str, state: Mapping[str, torch.Tensor], *, digits: int = 8) -> Path:
+        torch.save(state, hub / "new")
+        digest = hashlib.sha256((hub / "new").read_bytes()).hexdigest()
+        return (hub / "new").rename(hub / f"{start}-{digest[:digits]}.pth")
+
+    return save
