@@ -114,7 +114,7 @@ class G17:
             for cases in self.cases:
                 epochs = _epochs(target.training(cases, seed), self.steps)
                 shared = {"cases": cases, "seed": seed, "epochs": epochs, "source": source}
-                shared |= {"val_interval": max(1, epochs // 6), "patience": None}
+                shared |= {"val_interval": math.ceil(epochs / 3), "patience": None}
                 for tuned in (0, *self.tuned):
                     kind = f"last:{tuned}" if tuned else SCRATCH
                     at = {"kind": kind.replace(":", ""), "cases": cases, "seed": seed}

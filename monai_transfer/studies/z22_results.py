@@ -98,10 +98,11 @@ class Z22Results:
             :class:`~monai_transfer.studies.statistics.Interval`.
         """
         rows = []
+        most = self._most_cases()
         for target, cases in self._places():
             volumes, recalls = self._volumes(target, cases), self._recalls(target, cases)
             for better, than in itertools.permutations(self._sources(), 2):
-                for claim in self._claims_on(target, cases, better, than=than):
+                for claim in _claims_on(target, better, than=than, largest=cases == most[target]):
                     scores = recalls if claim == "Z22.3" else volumes
                     gain = paired_difference(scores, better, than=than)
                     place = {"claim": claim, "target": target, "cases": cases}
@@ -119,17 +120,6 @@ class Z22Results:
             said: Answer = judge(intervals) if intervals else "undecided"
             verdicts.append(Verdict(claim, text, said, _evidence(rows, intervals)))
         return verdicts
-
-    def _claims_on(self, target: str, cases: int, better: str, *, than: str) -> list[str]:
-        """The claims that expect something of one source against another at a place."""
-        claims = []
-        largest = cases == self._most_cases()[target]
-        if better == _SAME and largest:
-            claims += ["Z22.1"] * (target != "ms") + ["Z22.3"] * (target in DETECTED)
-        domain, _, task = than.partition("-")
-        if task == "classification" and target != "anatomy" and better.startswith(f"{domain}-"):
-            claims.append("Z22.2")
-        return claims
 
     def _volumes(self, target: str, cases: int) -> pd.DataFrame:
         """Score of each test subject's volume, a column for each source."""
@@ -162,6 +152,24 @@ class Z22Results:
 
 _FIELDS: Final = ["mean", "low", "high", "n"]
 _GAIN_COLUMNS: Final = ["claim", "target", "cases", "better", "than", "score", *_FIELDS]
+
+
+def _claims_on(target: str, better: str, *, than: str, largest: bool) -> list[str]:
+    """The claims that expect something of one source against another on a target.
+
+    Args:
+        target: the one.
+        better: source that the claim expects to be better, or as good.
+        than: the other.
+        largest: whether the training set is the target's largest.
+    """
+    claims = []
+    if better == _SAME and largest:
+        claims += ["Z22.1"] * (target != "ms") + ["Z22.3"] * (target in DETECTED)
+    domain, _, task = than.partition("-")
+    if task == "classification" and target != "anatomy" and better.startswith(f"{domain}-"):
+        claims.append("Z22.2")
+    return claims
 
 
 def _wide(rows: pd.DataFrame, score: str) -> pd.DataFrame:
