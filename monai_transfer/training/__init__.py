@@ -1,8 +1,18 @@
 """Training: loss, inferer, selection, handlers, checkpoints, scoring and the record of a run."""
 
 from monai_transfer._terminal import console, progress_bar
+from monai_transfer.training.adversarial import (
+    AdversarialTrainer,
+    ConditionalInferer,
+    GeneratorInferer,
+    PrepareConditionalBatch,
+    ReconstructionGANLoss,
+    adversarial_losses,
+    of_parts,
+)
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
+from monai_transfer.training.collapse import StayAlive
 from monai_transfer.training.commands import is_program, typed
 from monai_transfer.training.early_stopping import EarlyStopping
 from monai_transfer.training.events import EventLog
@@ -39,8 +49,10 @@ from monai_transfer.training.unfreezing import GradualUnfreezing
 
 __all__ = [
     "SKIPPED_LOGIT",
+    "AdversarialTrainer",
     "BestWeights",
     "Checkpoint",
+    "ConditionalInferer",
     "DecayingWeightCrossEntropy",
     "EarlyStopping",
     "EngineProgress",
@@ -48,11 +60,14 @@ __all__ = [
     "EpochSampler",
     "EventLog",
     "FullyConvolutionalInferer",
+    "GeneratorInferer",
     "GradualUnfreezing",
     "History",
     "KeptPrefix",
     "LabelMapd",
     "LesionAUC",
+    "PrepareConditionalBatch",
+    "ReconstructionGANLoss",
     "RegionDice",
     "RestInferer",
     "RunRecord",
@@ -61,10 +76,12 @@ __all__ = [
     "SeededCacheDataset",
     "Session",
     "Status",
+    "StayAlive",
     "StayFinite",
     "Stopped",
     "TrainingProgress",
     "VolumeInferer",
+    "adversarial_losses",
     "class_weights",
     "conclude",
     "console",
@@ -74,6 +91,7 @@ __all__ = [
     "is_program",
     "label_map",
     "load_best",
+    "of_parts",
     "on_device",
     "prepare",
     "prepare_inference",
