@@ -1,10 +1,12 @@
 """The recipes of the four papers whose images are prepared."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 from monai_transfer.errors import choice
+from monai_transfer.imaging.mni152 import SHAPE, template_shape
 from monai_transfer.imaging.recipe import Loading, Preparation, Recipe, Scaling
 
 _MILLIMETRE = (1.0, 1.0, 1.0)
@@ -86,10 +88,50 @@ they are the brain below −22 mm and above 55 mm. The counts are kept as publis
 """
 
 
-def _z22(dataset: str) -> Recipe:
+Z22_DIVISOR = 32
+"""What the sides of a slice are a multiple of: the network halves them five times."""
+
+
+def z22_recipe(dataset: str, *, spacing_mm: float = 1.0) -> Recipe:
+    """Zoetmulder's recipe for one data set, on a grid of the given spacing.
+
+    The field of view stays: at 2 mm slices have 128×128 voxels, and a slice is dropped when its
+    centre lies in the millimetres that are dropped at 1 mm.
+
+    Args:
+        dataset: a key of :data:`Z22_DROPPED_SLICES`.
+        spacing_mm: of the isotropic grid that the network works on.
+
+    Raises:
+        InputError: an unknown data set, or a spacing that is not above 0.
+
+    Source:
+        As published at 1 mm; other spacings are ours.
+
+    Example:
+        >>> loading = z22_recipe("ms", spacing_mm=2.0).loading
+        >>> loading.size, loading.dropped_slices
+        ((128, 128, 95), (25, 6))
+    """
+    if dataset not in Z22_DROPPED_SLICES:
+        raise choice("z22", "data set", dataset, Z22_DROPPED_SLICES)
     dropped = Z22_DROPPED_SLICES[dataset]
     loading = replace(Z22.loading, dropped_slices=dropped)
+    if spacing_mm != 1.0:
+        loading = _coarser(replace(loading, spacing_mm=spacing_mm))
     return replace(Z22, name=f"z22_{dataset}", loading=loading)
+
+
+def _coarser(at_1_mm: Loading) -> Loading:
+    """Another spacing for the same millimetres."""
+    spacing_mm, (bottom, top) = at_1_mm.spacing_mm or 1.0, at_1_mm.dropped_slices
+    x, y, z = at_1_mm.size or SHAPE
+    slices = template_shape(spacing_mm)[2]
+    centres_mm = [(index + 0.5) * spacing_mm for index in range(slices)]
+    below = sum(mm < bottom for mm in centres_mm)
+    above = sum(mm > z - top for mm in centres_mm)
+    side_x, side_y = (Z22_DIVISOR * math.ceil(n / spacing_mm / Z22_DIVISOR) for n in (x, y))
+    return replace(at_1_mm, size=(side_x, side_y, slices), dropped_slices=(below, above))
 
 
 GL20 = Recipe(
@@ -105,7 +147,7 @@ of the cropped volume count, as in the authors' published code.
 """
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {recipe.name: recipe for recipe in (G17, K19, Z22, *map(_z22, Z22_DROPPED_SLICES), GL20)}
+    {recipe.name: recipe for recipe in (G17, K19, Z22, *map(z22_recipe, Z22_DROPPED_SLICES), GL20)}
 )
 """By name: ``g17``, ``k19``, ``z22``, ``z22_bahc``, ``z22_stroke``, ``z22_ms``, ``z22_anatomy``,
 ``gl20``."""

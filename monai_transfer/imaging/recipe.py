@@ -83,7 +83,8 @@ class Loading:
     Args:
         scaling: of the intensities.
         spacing_mm: of the isotropic grid that images are resampled to; ``None`` resamples none.
-        template_grid: resample to the grid of the MNI-ICBM 152 template instead, 197×233×189.
+        template_grid: resample to the grid of the MNI-ICBM 152 template instead, 197×233×189; with
+            `spacing_mm`, to one of its axes and extent with such voxels.
         crop_to_brain: cut the box of the voxels that are not 0.
         margin: voxels left around that box along x, y and z.
         size: voxels along x, y and z that images are then padded and cropped to, around their
@@ -100,8 +101,8 @@ class Loading:
     dropped_slices: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        if self.template_grid and (self.crop_to_brain or self.spacing_mm is not None):
-            rule = "go without crop_to_brain and spacing_mm"
+        if self.template_grid and self.crop_to_brain:
+            rule = "go without crop_to_brain"
             raise InputError("recipe", "template_grid", rule, got=self)
         _above_zero("spacing_mm", None if self.spacing_mm is None else (self.spacing_mm,))
         _above_zero("size", self.size)

@@ -29,12 +29,13 @@ _HEADINGS: Final = {
     "lesion_recall": "Lesion\nrecall",
     "lesion_precision": "Lesion\nprecision",
     "lesion_f1": "Lesion\nF1",
+    "f1": "F1",
     "auc": "AUC",
 }
 _FIRST: Final = (
     *("dice", "hd95_mm", "absolute_volume_difference_fraction"),
     *("lesion_recall", "lesion_precision", "lesion_f1"),
-    *("sensitivity", "precision", "iou", "auc"),
+    *("sensitivity", "precision", "iou", "f1", "auc"),
 )
 _FIT: Final = 6
 """Metrics that are printed at most: those that come first in ``_FIRST``, which are the WMH
@@ -167,7 +168,8 @@ def format_summary(frame: pd.DataFrame, *, title: str = "") -> Table:
     rows = summary(frame)
     printed = [metric for metric in _FIRST if metric in frame][:_FIT]
     metrics = [metric for metric in _HEADINGS if metric in printed]
-    subjects = f"{frame['subject'].nunique()} subjects, mean (Dice ± SD)"
+    spread = " (Dice ± SD)" if "dice" in frame else ""
+    subjects = f"{frame['subject'].nunique()} subjects, mean{spread}"
     table = Table(title=f"{title}: {subjects}" if title else subjects)
     table.add_column("Region")
     for metric in metrics:

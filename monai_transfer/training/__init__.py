@@ -24,6 +24,8 @@ from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_wei
 from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.prefix import KeptPrefix, RestInferer
+from monai_transfer.training.presence import PresenceAUC, SliceClassifierInferer, presence_of
+from monai_transfer.training.presence_scoring import ScorePresence, score_presence
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
 from monai_transfer.training.run import (
@@ -41,11 +43,12 @@ from monai_transfer.training.segmentation import (
     save_label_map,
     to_original_grid,
 )
-from monai_transfer.training.selection import LesionAUC, RegionDice, label_map
+from monai_transfer.training.selection import LesionAUC, RegionDice, RegionIoU, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
 from monai_transfer.training.status import Status, read_status
 from monai_transfer.training.streaming import SKIPPED_LOGIT, FullyConvolutionalInferer
 from monai_transfer.training.unfreezing import GradualUnfreezing
+from monai_transfer.training.voxel_loss import LabelMapCrossEntropy, median_frequency_weights
 
 __all__ = [
     "SKIPPED_LOGIT",
@@ -64,17 +67,22 @@ __all__ = [
     "GradualUnfreezing",
     "History",
     "KeptPrefix",
+    "LabelMapCrossEntropy",
     "LabelMapd",
     "LesionAUC",
     "PrepareConditionalBatch",
+    "PresenceAUC",
     "ReconstructionGANLoss",
     "RegionDice",
+    "RegionIoU",
     "RestInferer",
     "RunRecord",
     "SaveSegmentationd",
+    "ScorePresence",
     "ScoreSubjects",
     "SeededCacheDataset",
     "Session",
+    "SliceClassifierInferer",
     "Status",
     "StayAlive",
     "StayFinite",
@@ -91,10 +99,12 @@ __all__ = [
     "is_program",
     "label_map",
     "load_best",
+    "median_frequency_weights",
     "of_parts",
     "on_device",
     "prepare",
     "prepare_inference",
+    "presence_of",
     "progress_bar",
     "rank_device",
     "read_checkpoint",
@@ -103,6 +113,7 @@ __all__ = [
     "save_atomically",
     "save_checkpoint",
     "save_label_map",
+    "score_presence",
     "set_operating_point",
     "to_original_grid",
     "train",

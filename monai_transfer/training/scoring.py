@@ -26,6 +26,7 @@ from monai_transfer.metrics import (
     voxel_auc,
     write_csv,
 )
+from monai_transfer.training.more_scores import DetectionScores, MoreScores, SliceScores
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
 from monai_transfer.training.segmentation import read_label, spacing_of
 
@@ -47,6 +48,10 @@ class ScoreSubjects:
         picture_modality: the one shown; ``None`` shows the last.
         metrics: those of :data:`~monai_transfer.metrics.METRICS` wanted, Dice among them: it orders
             the pictures.
+        slices: score axial slices too, see
+            :class:`~monai_transfer.training.more_scores.SliceScores`.
+        detection: tell lesions apart too, see
+            :class:`~monai_transfer.training.more_scores.DetectionScores`.
 
     Raises:
         InputError: unknown picture modality or metric, or no Dice.
@@ -62,6 +67,8 @@ class ScoreSubjects:
         modalities: Sequence[str],
         picture_modality: str | None = None,
         metrics: Sequence[str] = DEFAULT_METRICS,
+        slices: bool = False,
+        detection: bool = False,
     ) -> None:
         self.entries = {entry["subject"]: entry for entry in entries}
         self.regions = {name: tuple(values) for name, values in regions.items()}
@@ -76,6 +83,8 @@ class ScoreSubjects:
         if "dice" not in self.metrics:
             got = ", ".join(self.metrics)
             raise InputError("ScoreSubjects", "metrics", "include dice", got=got)
+        wanted = {SliceScores: slices, DetectionScores: detection}
+        self._kinds = [kind for kind, asked in wanted.items() if asked]
         self.frame = pd.DataFrame()
 
     def attach(self, engine: Engine) -> None:
@@ -90,6 +99,7 @@ class ScoreSubjects:
         del engine
         self._scores: dict[str, dict[tuple[str, str], float]] = {}
         self._predictions: dict[str, bytes] = {}
+        self._more: list[MoreScores] = [kind(self.regions) for kind in self._kinds]
 
     def _score(self, engine: Engine) -> None:
         state: Any = engine.state  # decollated by MONAI's evaluator: one dictionary per subject
@@ -107,8 +117,19 @@ class ScoreSubjects:
             )
             if "probabilities" in output:
                 self._scores[subject] |= self._areas(output["probabilities"], truth, subject)
+            self._add_more(predicted, truth, subject)
             # kept for the pictures: a hundredth of the 9 MB that a BraTS subject takes
             self._predictions[subject] = zlib.compress(predicted.astype(np.uint8).tobytes(), 1)
+
+    def _add_more(self, predicted: NDArray[Any], truth: NDArray[Any], subject: str) -> None:
+        if not self._more:
+            return
+        affine = load_image(self.entries[subject]["label"]).affine
+        kind = np.int32  # NIfTI has no 64-bit whole numbers by default
+        upright = [nib.Nifti1Image(labels.astype(kind), affine) for labels in (predicted, truth)]
+        spacing_mm = spacing_of(nib.as_closest_canonical(upright[0]))
+        for scores in self._more:
+            scores.add(*map(_ras, upright), spacing_mm=spacing_mm, subject=subject)
 
     def _areas(
         self, probabilities: Any, truth: NDArray[Any], subject: str
@@ -131,6 +152,8 @@ class ScoreSubjects:
         write_csv(self.frame, self.output_dir / "metrics.csv")
         self._draw()
         console.print(format_summary(self.frame, title="Test"))
+        for scores in self._more:
+            scores.finish(self.output_dir)
 
     def _draw(self) -> None:
         chosen = best_median_worst(self.frame)

@@ -59,6 +59,9 @@ class RegionDice(Metric):
         0.583
     """
 
+    score = "dice"
+    """Which of :data:`~monai_transfer.metrics.METRICS` it is."""
+
     def __init__(self, regions: Mapping[str, Sequence[int]], label_values: Sequence[int]) -> None:
         self.regions = {name: tuple(values) for name, values in regions.items()}
         self.label_values = [int(value) for value in label_values]
@@ -75,12 +78,12 @@ class RegionDice(Metric):
             truth = lookup[torch.as_tensor(label)[0].long().cpu()]
             predicted = label_map(logits, self.label_values).cpu()
             scores = score_regions(
-                predicted, truth, self.regions, spacing_mm=(1.0,) * 3, metrics=("dice",)
+                predicted, truth, self.regions, spacing_mm=(1.0,) * 3, metrics=(self.score,)
             )
-            self._scores.append([scores[region, "dice"] for region in self.regions])
+            self._scores.append([scores[region, self.score] for region in self.regions])
 
     def by_region(self) -> dict[str, float]:
-        """Mean Dice of each region; NaN where no subject has one."""
+        """Mean score of each region; NaN where no subject has one."""
         columns = np.array(self._scores).reshape(-1, len(self.regions)).T
         return {
             region: float(np.nanmean(column)) if np.isfinite(column).any() else math.nan
@@ -90,12 +93,35 @@ class RegionDice(Metric):
     def completed(self, engine: Engine, name: str) -> None:
         """Show the regions' own means beside the mean over them."""
         super().completed(engine, name)
-        engine.state.metrics.update({f"dice_{r}": v for r, v in self.by_region().items()})
+        by_region = self.by_region()
+        engine.state.metrics.update({f"{self.score}_{r}": v for r, v in by_region.items()})
 
     def compute(self) -> float:
         """The mean over regions; 0 when no score is defined."""
-        defined = [dice for dice in self.by_region().values() if math.isfinite(dice)]
+        defined = [score for score in self.by_region().values() if math.isfinite(score)]
         return float(np.mean(defined)) if defined else 0.0
+
+
+class RegionIoU(RegionDice):
+    """Mean IoU in the place of :class:`RegionDice`'s Dice: for many classes, each a region.
+
+    Args:
+        regions: name → label values.
+        label_values: label value of each class index of the network.
+
+    Source:
+        Zoetmulder 2022, section 4.4, scores its anatomy by mean IoU; that it chooses the epoch,
+        and is of whole subjects here, is ours.
+
+    Example:
+        >>> metric = RegionIoU({"grey": [2], "white": [3]}, label_values=[0, 2, 3])
+        >>> logits = torch.eye(3)[:, None, None]  # predicted: one voxel of each class
+        >>> metric.update([{"pred": logits, "label": torch.tensor([[[[2, 1, 2]]]])}])
+        >>> metric.compute()  # of grey 1 of 1, of white 1 of 2
+        0.75
+    """
+
+    score = "iou"
 
 
 class LesionAUC(Metric):

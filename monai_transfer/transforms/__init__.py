@@ -18,9 +18,15 @@ from monai_transfer.transforms.labels import ClassIndexd, class_indices
 from monai_transfer.transforms.patch_dataset import PatchDataset
 from monai_transfer.transforms.patches import axial_slices, k19_training
 from monai_transfer.transforms.prepared import CheckPreparedd
-from monai_transfer.transforms.presets import k19, preset
+from monai_transfer.transforms.presets import k19, preset, z22
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
 from monai_transfer.transforms.registration import Registerd, RegisterToMNI152d
+from monai_transfer.transforms.slice_dataset import SliceDataset
+from monai_transfer.transforms.slices import (
+    ContiguousSlicesd,
+    slice_presence,
+    slices_with_image,
+)
 from monai_transfer.transforms.template import ToTemplateGridd
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "BrainPatches",
     "CheckPreparedd",
     "ClassIndexd",
+    "ContiguousSlicesd",
     "CorrectBiasField",
     "CorrectBiasFieldd",
     "ExtractBraind",
@@ -39,6 +46,7 @@ __all__ = [
     "Registerd",
     "ScalePercentiles",
     "ScalePercentilesd",
+    "SliceDataset",
     "StandardiseBrain",
     "StandardiseBraind",
     "ToStandardScale",
@@ -50,5 +58,8 @@ __all__ = [
     "k19_training",
     "preset",
     "randomise_domain",
+    "slice_presence",
+    "slices_with_image",
     "standardise",
+    "z22",
 ]

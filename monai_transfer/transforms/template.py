@@ -8,7 +8,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import InvertibleTransform, MapTransform, SpatialResample
 
-from monai_transfer.imaging.mni152 import SHAPE, template_affine
+from monai_transfer.imaging.mni152 import template_affine, template_shape
 
 
 class ToTemplateGridd(MapTransform, InvertibleTransform):
@@ -19,6 +19,7 @@ class ToTemplateGridd(MapTransform, InvertibleTransform):
     Args:
         keys: of (c, x, y, z) MetaTensors.
         modes: interpolation of each, ``bilinear`` or ``nearest``.
+        spacing_mm: edge of a voxel; the grid then has the template's axes and extent.
 
     Example:
         >>> from monai.data import MetaTensor
@@ -31,17 +32,18 @@ class ToTemplateGridd(MapTransform, InvertibleTransform):
         (1, 2, 2, 2)
     """
 
-    def __init__(self, keys: KeysCollection, modes: list[str]) -> None:
+    def __init__(self, keys: KeysCollection, modes: list[str], *, spacing_mm: float = 1.0) -> None:
         super().__init__(keys)
-        self.modes = modes
+        self.modes, self.spacing_mm = modes, spacing_mm
         self.resample = SpatialResample(padding_mode="zeros", dtype=np.float32)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Resample every image."""
         result = dict(data)
-        affine = torch.from_numpy(template_affine())
+        affine = torch.from_numpy(template_affine(self.spacing_mm))
+        shape = template_shape(self.spacing_mm)
         for key, mode in self.key_iterator(result, self.modes):
-            result[key] = self.resample(result[key], affine, SHAPE, mode=mode)
+            result[key] = self.resample(result[key], affine, shape, mode=mode)
         return result
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

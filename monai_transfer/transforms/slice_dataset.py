@@ -1,0 +1,158 @@
+"""Zoetmulder's slices as a dataset: views of volumes that are cached once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from monai.utils import convert_to_tensor
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from monai_transfer.errors import InputError
+from monai_transfer.transforms.naming import blamed_on, subject_of
+from monai_transfer.transforms.slices import slice_presence, slices_with_image
+
+T = TypeVar("T")
+
+_LEFT_RIGHT = 2
+"""Axis of x in a batch (slice, channel, x, y)."""
+
+
+class SliceDataset(Dataset[dict[str, Any]]):
+    """All axial slices of prepared volumes, with their label map or with what is present in them.
+
+    Slices whose image is 0 in every voxel are left out: padding, and what is above and below an
+    extracted brain. Those that a preset drops are not there at all. A subject's slices are those
+    of its volume, so that a split by subject is a split of slices.
+
+    Nothing is copied: the dataset holds views of the volumes it is given, and a batch is stacked
+    from them in one step. They are copied fastest where slices are contiguous in memory, see
+    :class:`~monai_transfer.transforms.ContiguousSlicesd`. What an item is depends on the seed, the
+    epoch and its number only. Give the loader the dataset's :meth:`collate`: a batch comes ready.
+
+    Args:
+        subjects: dictionaries with ``image`` (channel, x, y, z) and ``label`` (1, x, y, z), class
+            indices, as a ``CacheDataset`` of a preset has them; slices of one size, any number of
+            them. Read once.
+        seed: of the flips.
+        flip: mirror left and right, one time in two, image and label together. Not for labels that
+            tell left from right.
+        presence_values: ``label`` then says which of these class indices occur in the slice;
+            ``None``: it is the slice of the label map.
+
+    Items are asked for by number, or by (epoch, number), as
+    :class:`~monai_transfer.training.EpochBatches` does; an array of numbers gives a batch. A number
+    alone is of the epoch last given to :meth:`set_epoch`, at first 0.
+
+    Raises:
+        InputError: no subject, or none with a slice that is not empty; a subject, which is named,
+            whose shapes do not fit.
+
+    Source:
+        Zoetmulder 2022, sections 3.2 and 4.1: networks are trained on axial slices. Leaving out
+        empty ones is ours, and so are the flips: the paper names no augmentation.
+
+    Example:
+        >>> image, label = torch.rand(1, 32, 32, 5), torch.zeros(1, 32, 32, 5)
+        >>> image[..., 4] = 0  # padding
+        >>> label[0, 8:12, 8:12, 2] = 1
+        >>> dataset = SliceDataset([{"image": image, "label": label}], presence_values=[1])
+        >>> loader = torch.utils.data.DataLoader(dataset, 3, collate_fn=dataset.collate)
+        >>> for batch in loader:
+        ...     print(tuple(batch["image"].shape), batch["label"].tolist())
+        (3, 1, 32, 32) [[0.0], [0.0], [1.0]]
+        (1, 1, 32, 32) [[0.0]]
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Mapping[str, Any]] | Dataset[Any],
+        *,
+        seed: int = 0,
+        flip: bool = False,
+        presence_values: Sequence[int] | None = None,
+    ) -> None:
+        self.seed, self.flip, self.epoch = seed, flip, 0
+        self.presence_values = None if presence_values is None else list(presence_values)
+        self.names: list[str] = []
+        self._images: list[Tensor] = []
+        self._labels: list[Tensor] = []  # both (z, channel, x, y), or presence (z, values)
+        places: list[NDArray[np.int32]] = [np.empty((2, 0), np.int32)]
+        for number in range(len(subjects)):  # type: ignore[arg-type]
+            data: Mapping[Any, Any] = subjects[number]
+            self.names.append(subject_of(data, "image"))
+            with blamed_on(self.names[-1]):
+                found = self._add(data["image"], data["label"])
+            places.append(np.stack([np.full_like(found, number), found]))
+        self._places = np.concatenate(places, axis=1)  # subject and z of each item
+        if not len(self):
+            got = f"none in {len(self.names)} subjects"
+            raise InputError("SliceDataset", "images", "hold a slice that is not empty", got=got)
+        self._flips_epoch: int | None = None
+        self._flips: NDArray[np.bool_] = np.zeros(len(self), bool)
+
+    def __len__(self) -> int:
+        return self._places.shape[1]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the numbers are of that come without one."""
+        self.epoch = epoch
+
+    def __getitem__(self, index: Any) -> dict[str, Any]:
+        """One slice: ``image`` (channel, x, y), ``label`` (1, x, y) or (values,), ``subject``."""
+        epoch, item = index if isinstance(index, tuple) else (self.epoch, index)
+        items = np.atleast_1d(item)
+        batch = self._batch(items, self._flipped(epoch)[items])
+        return batch if np.ndim(item) else {key: values[0] for key, values in batch.items()}
+
+    def __getitems__(self, indices: Sequence[Any]) -> dict[str, Any]:
+        """One ready batch: ``image`` (slice, channel, x, y), ``label``, ``subject``."""
+        pairs = [index if isinstance(index, tuple) else (self.epoch, index) for index in indices]
+        flipped = np.array([self._flipped(int(epoch))[item] for epoch, item in pairs])
+        return self._batch(np.array([item for _, item in pairs]), flipped)
+
+    @staticmethod
+    def collate(batch: T) -> T:
+        """Leave a batch as it is: for the loader, which would stack items."""
+        return batch
+
+    def _add(self, image: Any, label: Any) -> NDArray[np.int32]:
+        """Take the views of a subject; z of the slices that hold something."""
+        image, label = (convert_to_tensor(each, track_meta=False) for each in (image, label))
+        if image.ndim != 4:
+            rule, got = "be (channel, x, y, z)", tuple(image.shape)
+            raise InputError("subject", "image shape", rule, got=got)
+        if label.shape != (1, *image.shape[1:]):
+            rule = f"be {(1, *image.shape[1:])}, one channel on the grid of the image"
+            raise InputError("subject", "label shape", rule, got=tuple(label.shape))
+        slices = image.movedim(-1, 0)
+        if self._images and slices.shape[1:] != (wanted := self._images[0].shape[1:]):
+            rule = f"be {tuple(wanted)}, (channel, x, y) as in {self.names[0]}"
+            raise InputError("subject", "shape of a slice", rule, got=tuple(slices.shape[1:]))
+        values = self.presence_values
+        self._images.append(slices)
+        self._labels.append(
+            label.movedim(-1, 0) if values is None else slice_presence(label, values)
+        )
+        return slices_with_image(image).nonzero().flatten().cpu().numpy().astype(np.int32)
+
+    def _batch(self, items: NDArray[np.intp], flipped: NDArray[np.bool_]) -> dict[str, Any]:
+        subject, z = self._places[:, items].tolist()
+        places = list(zip(subject, z, strict=True))
+        image = torch.stack([self._images[s][k] for s, k in places])
+        label = torch.stack([self._labels[s][k] for s, k in places])
+        if flipped.any():
+            mirrored = torch.from_numpy(flipped).to(image.device)
+            image[mirrored] = image[mirrored].flip(_LEFT_RIGHT)
+            if self.presence_values is None:
+                label[mirrored] = label[mirrored].flip(_LEFT_RIGHT)
+        return {"image": image, "label": label, "subject": [self.names[s] for s in subject]}
+
+    def _flipped(self, epoch: int) -> NDArray[np.bool_]:
+        """Whether each item of an epoch is mirrored."""
+        if self.flip and epoch != self._flips_epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            self._flips, self._flips_epoch = rng.random(len(self)) < 0.5, epoch
+        return self._flips
