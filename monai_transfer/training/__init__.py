@@ -28,6 +28,7 @@ from monai_transfer.training.presence import PresenceAUC, SliceClassifierInferer
 from monai_transfer.training.presence_scoring import ScorePresence, score_presence
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
+from monai_transfer.training.reconstruction import ReconstructionSSIM, ScoreReconstructions
 from monai_transfer.training.run import (
     conclude,
     load_best,
@@ -73,12 +74,14 @@ __all__ = [
     "PrepareConditionalBatch",
     "PresenceAUC",
     "ReconstructionGANLoss",
+    "ReconstructionSSIM",
     "RegionDice",
     "RegionIoU",
     "RestInferer",
     "RunRecord",
     "SaveSegmentationd",
     "ScorePresence",
+    "ScoreReconstructions",
     "ScoreSubjects",
     "SeededCacheDataset",
     "Session",
