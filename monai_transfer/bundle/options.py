@@ -180,6 +180,8 @@ OPTIONS: Mapping[str, _Rule] = {
     "batch_size": _whole(1),
     "val_interval": _whole(1),
     "num_workers": _whole(0),
+    "filters": _whole(1),
+    "latent_channels": _whole(1),
     "spacing_mm": ("lie in [0.1, 10] or be '$None'", _is_spacing),
     "volume_size": (f"{_SIZE[0]}, or be '$None'", lambda v: v is None or _is_size(v)),
     "patch_size": _SIZE,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from monai_transfer.errors import choice
+from monai_transfer.errors import InputError, choice
 from monai_transfer.imaging.mni152 import SHAPE, template_shape
 from monai_transfer.imaging.recipe import Loading, Preparation, Recipe, Scaling
 
@@ -115,6 +115,8 @@ def z22_recipe(dataset: str, *, spacing_mm: float = 1.0) -> Recipe:
     """
     if dataset not in Z22_DROPPED_SLICES:
         raise choice("z22", "data set", dataset, Z22_DROPPED_SLICES)
+    if not isinstance(spacing_mm, int | float) or not spacing_mm > 0:
+        raise InputError("z22", "spacing_mm", "be above 0", got=spacing_mm)
     dropped = Z22_DROPPED_SLICES[dataset]
     loading = replace(Z22.loading, dropped_slices=dropped)
     if spacing_mm != 1.0:

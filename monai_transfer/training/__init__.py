@@ -25,7 +25,11 @@ from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
 from monai_transfer.training.prefix import KeptPrefix, RestInferer
 from monai_transfer.training.presence import PresenceAUC, SliceClassifierInferer, presence_of
-from monai_transfer.training.presence_scoring import ScorePresence, score_presence
+from monai_transfer.training.presence_scoring import (
+    SavePresenced,
+    ScorePresence,
+    score_presence,
+)
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
 from monai_transfer.training.reconstruction import ReconstructionSSIM, ScoreReconstructions
@@ -79,6 +83,7 @@ __all__ = [
     "RegionIoU",
     "RestInferer",
     "RunRecord",
+    "SavePresenced",
     "SaveSegmentationd",
     "ScorePresence",
     "ScoreReconstructions",

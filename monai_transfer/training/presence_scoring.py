@@ -1,14 +1,17 @@
 """Scores and pictures of a classifier of slices: which structures it finds in which slices."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import numpy as np
 import pandas as pd
+import torch
 from ignite.engine import Engine, Events
+from monai.config import KeysCollection
+from monai.transforms import MapTransform
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
 
@@ -17,6 +20,7 @@ from monai_transfer._terminal import console
 from monai_transfer.metrics import best_median_worst, format_summary, metrics_frame, write_csv
 from monai_transfer.training.pictures import presence_map
 from monai_transfer.training.presence import area, presence_of
+from monai_transfer.transforms import slices_with_image
 
 _PRESENT = 0.5
 """Probability above which a structure counts as found."""
@@ -123,6 +127,49 @@ class ScorePresence:
             path = self.output_dir / "presence" / f"{role}.png"
             presence_map(truth, probability, path, z=z, names=names, title=subject)
         console.print(format_summary(self.frame, title="Test"))
+
+
+class SavePresenced(MapTransform):
+    """Write what is present in each slice as ``<subject>.csv``.
+
+    Columns ``slice`` (counted from the bottom of the prepared volume), ``z_mm`` (its centre in the
+    world), then the probability of each structure; slices without an image have no row.
+
+    Args:
+        keys: of the probabilities (structures, z), beside ``image`` (c, x, y, z) and ``subject``.
+        structures: label value (text where it is a JSON key) → name, in the order of the network's
+            outputs.
+        output_dir: folder, made when the first file is written.
+
+    Attributes:
+        written: names of the files so far.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        structures: Mapping[int, str] | Mapping[str, str],
+        *,
+        output_dir: str | Path,
+    ) -> None:
+        super().__init__(keys)
+        self.names = [name for value, name in structures.items() if int(value)]
+        self.output_dir = Path(output_dir)
+        self.written: list[str] = []
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
+        """Write the file; the data pass through unchanged."""
+        for key in self.key_iterator(dict(data)):
+            image, found = data["image"], torch.as_tensor(data[key]).cpu().numpy()
+            z = slices_with_image(image).nonzero().flatten().cpu().numpy()
+            affine = image.affine.cpu().numpy()
+            frame = pd.DataFrame(found[:, z].T, columns=self.names)
+            frame.insert(0, "slice", z)
+            frame.insert(1, "z_mm", affine[2, 2] * z + affine[2, 3])
+            self.written.append(f"{data['subject']}.csv")
+            with written_aside(self.output_dir / self.written[-1]) as aside:
+                frame.to_csv(aside, index=False, lineterminator="\n")
+        return data
 
 
 def presence_frame(

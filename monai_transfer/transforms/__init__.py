@@ -26,6 +26,7 @@ from monai_transfer.transforms.slices import (
     ContiguousSlicesd,
     slice_presence,
     slices_with_image,
+    z22_slice_size,
 )
 from monai_transfer.transforms.template import ToTemplateGridd
 
@@ -62,4 +63,5 @@ __all__ = [
     "slices_with_image",
     "standardise",
     "z22",
+    "z22_slice_size",
 ]

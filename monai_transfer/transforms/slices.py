@@ -1,4 +1,4 @@
-"""Axial slices of a prepared volume: how they lie in memory, and what is present in each."""
+"""Axial slices of a prepared volume: their size, how they lie in memory, what is in each."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,25 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
+
+from monai_transfer.imaging.papers import z22_recipe
+
+
+def z22_slice_size(spacing_mm: float = 1.0) -> tuple[int, int]:
+    """Voxels along x and y of the slices that :func:`~monai_transfer.transforms.z22` makes.
+
+    Args:
+        spacing_mm: of the grid.
+
+    Raises:
+        InputError: a spacing that is not above 0.
+
+    Example:
+        >>> z22_slice_size(), z22_slice_size(2.0)
+        ((256, 256), (128, 128))
+    """
+    size = z22_recipe("bahc", spacing_mm=spacing_mm).loading.size
+    return (0, 0) if size is None else size[:2]
 
 
 class ContiguousSlicesd(MapTransform):
