@@ -13,7 +13,7 @@ from monai_transfer.data import Manifest, find_subjects, manifest_path, read_man
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.record import REVISION
 from monai_transfer.simulation.subject import check_request
-from monai_transfer.simulation.visits import sessions_of
+from monai_transfer.simulation.visits import folder_of, sessions_of
 from monai_transfer.training import console
 
 _DEFAULTS = {
@@ -21,6 +21,11 @@ _DEFAULTS = {
     "ms": (20, 1.0),
     "wmh_baseline": (16, 1.0),
     "wmh_followup": (16, 1.0),
+    "tissue": (40, 2.0),
+    "structures": (40, 2.0),  # the folder of tissue
+    "stroke": (60, 2.0),
+    "anatomy": (35, 2.0),
+    "natural": (40, 2.0),
 }
 """Cohort → subjects and edge of a voxel in mm: what its bundle trains on in a few minutes."""
 
@@ -50,12 +55,14 @@ def simulated_default(
     interrupted goes on.
 
     Args:
-        cohort: ``brats``, ``ms``, or one session of the patients with hyperintensities,
-            ``wmh_baseline`` or ``wmh_followup``, which are in one folder.
+        cohort: ``brats``, ``ms``, ``stroke``, ``anatomy``, ``natural``; one session of the patients
+            with hyperintensities, ``wmh_baseline`` or ``wmh_followup``, which are in one folder; or
+            healthy adults with one of two labels, ``tissue`` or ``structures``, likewise.
         modalities: that the cohort must have.
         subjects: how many; ``None`` is 30 tumours, 20 patients with MS, 16 with hyperintensities,
-            of whom some do not come to the second session.
-        spacing_mm: edge of a voxel; ``None`` is 2 with tumours, else 1.
+            of whom some do not come to the second session, 60 with a stroke, 35 with labelled
+            regions, else 40.
+        spacing_mm: edge of a voxel; ``None`` is 1 with MS and hyperintensities, else 2.
 
     Raises:
         InputError: an unknown cohort or modality, or a spacing out of range.
@@ -64,13 +71,13 @@ def simulated_default(
         raise choice("simulate", "cohort", cohort, _DEFAULTS)
     number, edge_mm = _DEFAULTS[cohort]
     number, edge_mm = subjects or number, float(spacing_mm or edge_mm)
-    disease, _, session = cohort.partition("_")
+    disease, session = folder_of(cohort)
     check_request(disease, spacing_mm=edge_mm, seed=0, protocol=None)
     manifest = read_manifest(manifest_path(f"simulated_{cohort}"))
     require_modalities(list(manifest.modalities), modalities)
     name = f"{disease}_{number}_subjects_{edge_mm:g}_mm_revision_{REVISION}"
     folder = cache_dir() / name
-    come = sum((session or None) in sessions_of(disease, index) for index in range(number))
+    come = sum(session in sessions_of(disease, index) for index in range(number))
     if _is_complete(manifest, folder, come):
         _say(f"the simulated cohort of {number} subjects in {folder} is reused.")
         return manifest, folder

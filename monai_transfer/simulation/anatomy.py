@@ -15,7 +15,8 @@ Mask = npt.NDArray[np.bool_]
 
 _SCOUT_MM = 4.0
 _WM_GAIN = 1.25
-_CSF_GAIN = (2.5, 5.0)
+CSF_GAIN = (2.5, 5.0)
+"""Range of the gain on fluid in adults of any age."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,20 @@ def scout(warp: Warp, grid: Grid) -> Scout:
     return Scout(coarse, brain, wm, ventricle, at)
 
 
-def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
+def positions_mm(warp: Warp, grid: Grid) -> Array:
+    """(3, x, y, z) template position of each voxel, interpolated linearly from every 4 mm."""
+    coarse = grid.respaced(_SCOUT_MM, pad=1)
+    weights = upsampling(coarse, grid)
+    return np.stack([apply_separable(c, weights) for c in warp.to_template(coarse.points_mm())])
+
+
+def realise(
+    rng: np.random.Generator,
+    warp: Warp,
+    *,
+    grid: Grid,
+    csf_gain: tuple[float, float] = CSF_GAIN,
+) -> Anatomy:
     """The anatomy on the grid.
 
     The averaged template maps are sharpened (squared and renormalised) with a random gain on
@@ -86,6 +100,7 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
         rng: source of randomness.
         warp: from the subject to the template.
         grid: field of view and spacing.
+        csf_gain: range that the gain on fluid is drawn from; the more, the wider the sulci.
 
     Returns:
         Tissue fractions on the brain's bounding box.
@@ -108,7 +123,7 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
     gm, wm = (
         sample(m, at, origin_mm=template.origin_mm, step_mm=1.0) for m in (template.gm, template.wm)
     )
-    tissues = _individualise(rng, gm, wm, brain=brain, grid=part)
+    tissues = _individualise(rng, gm, wm, brain=brain, grid=part, csf_gain=csf_gain)
     gm, wm, csf = (_scatter(t, brain) for t in tissues)
     ventricle = apply_separable(look.ventricle_mm, weights)
     structures = {
@@ -118,7 +133,13 @@ def realise(rng: np.random.Generator, warp: Warp, *, grid: Grid) -> Anatomy:
 
 
 def _individualise(
-    rng: np.random.Generator, gm: Array, wm: Array, *, brain: Mask, grid: Grid
+    rng: np.random.Generator,
+    gm: Array,
+    wm: Array,
+    *,
+    brain: Mask,
+    grid: Grid,
+    csf_gain: tuple[float, float],
 ) -> tuple[Array, Array, Array]:
     """Sharpen the averaged maps and give them a subject's own folds."""
 
@@ -129,7 +150,7 @@ def _individualise(
 
     white = _sharpen(_WM_GAIN * wm * fold(0.25), gm, 4)
     solid = gm + wm
-    gain = np.float32(rng.uniform(*_CSF_GAIN))
+    gain = np.float32(rng.uniform(*csf_gain))
     fluid = _sharpen(gain * np.clip(1.0 - solid, 0.0, 1.0) * fold(0.45), solid, 5)
     white *= 1.0 - fluid
     return 1.0 - fluid - white, white, fluid

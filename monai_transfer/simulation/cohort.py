@@ -44,7 +44,7 @@ def simulate_cohort(
     `spacing_mm`, `seed`, `protocol`, `raw` and the subject's index alone.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: one of ``DISEASES``.
         output_dir: the folder; created if needed.
         subjects: how many; at least as many as are there.
         spacing_mm: edge of a voxel; of raw scans, the finest.

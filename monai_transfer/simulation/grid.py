@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from monai_transfer.imaging.mni152 import SHAPE
 from monai_transfer.simulation.fields import Shape
 
 Window: TypeAlias = tuple[slice, slice, slice]
@@ -72,6 +73,10 @@ class Grid:
         x, y, z = (max(1, round(n * ratio)) + pad for n in self.shape)
         shift = (spacing_mm - self.spacing_mm) / 2.0
         return Grid((x, y, z), spacing_mm, _triple(o + shift for o in self.origin_mm))
+
+
+MNI152 = Grid(SHAPE, 1.0, (-98.0, -134.0, -72.0))
+"""The grid of the MNI-ICBM 152 template."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from monai_transfer.simulation.body import grade_of
+from monai_transfer.simulation.body import SERIES, grade_of
 from monai_transfer.simulation.nifti import is_whole, nifti_bytes
 from monai_transfer.simulation.subject import Subject
 from monai_transfer.simulation.visits import sessions_of
@@ -19,13 +19,25 @@ class Layout:
 
     Args:
         flips: array axes stored against RAS+ (LPS: 0 and 1; LAS: 0).
-        qform_code, sform_code: meaning of the header's two transforms.
-        suffixes: modality, or ``label``, → end of the file name.
+        form_code: meaning of the header's two transforms.
+        suffixes: modality, ``label`` or the name of a further label → end of the file name.
+        folder: of BIDS, within a subject's.
     """
 
     flips: tuple[int, ...]
     form_code: int
     suffixes: Mapping[str, str]
+    folder: str = "anat"
+
+
+def _mni(**labels: str) -> Layout:
+    """BIDS-like derivatives of T1 alone in MNI space, as those of ``ms``."""
+    suffixes = {"t1": "T1w", **labels}
+    return Layout(
+        flips=(0,),
+        form_code=4,
+        suffixes={content: f"space-MNI_{suffix}" for content, suffix in suffixes.items()},
+    )
 
 
 LAYOUTS: Mapping[str, Layout] = MappingProxyType(
@@ -58,6 +70,16 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
                 "label": "space-FLAIR_label-WMH_mask",
             },
         ),
+        "tissue": _mni(label="desc-tissue_dseg", structures="desc-structures_dseg"),
+        "stroke": _mni(label="label-lesion_mask"),
+        "anatomy": _mni(label="desc-regions_dseg"),
+        # Grey values of pictures, each in a plane of its own; no anatomy.
+        "natural": Layout(
+            flips=(),
+            form_code=1,
+            suffixes={"t1": "grey", "label": "desc-objects_dseg"},
+            folder="pictures",
+        ),
     }
 )
 
@@ -75,7 +97,7 @@ def subject_folder(disease: str, index: int) -> Path:
 
 
 def subject_files(disease: str, index: int, session: str | None = None) -> dict[str, Path]:
-    """Files of a subject at a session, relative to its folder: the modalities and ``label``.
+    """Files of a subject at a session, relative to its folder: modalities, ``label`` and others.
 
     Example:
         >>> subject_files("ms", 0)["flair"].as_posix()
@@ -84,10 +106,10 @@ def subject_files(disease: str, index: int, session: str | None = None) -> dict[
         'ses-baseline/anat/sub-wmh0001_ses-baseline_FLAIR.nii.gz'
     """
     name = subject_folder(disease, index).name
-    stem = name if disease == "brats" else anat_stem(name, session)
+    layout = LAYOUTS[disease]
+    stem = name if disease == "brats" else anat_stem(name, session, folder=layout.folder)
     return {
-        content: Path(f"{stem}_{suffix}.nii.gz")
-        for content, suffix in LAYOUTS[disease].suffixes.items()
+        content: Path(f"{stem}_{suffix}.nii.gz") for content, suffix in layout.suffixes.items()
     }
 
 
@@ -124,8 +146,8 @@ def write_subject(subject: Subject, folder: Path) -> None:
     for axis in layout.flips:
         affine[axis, 3] += affine[axis, axis] * (subject.label.shape[axis] - 1)
         affine[axis, axis] *= -1
-    images = dict(zip(subject.scanner.sequences, subject.image, strict=True))
-    volumes = {**images, "label": subject.label}
+    images = dict(zip(SERIES[subject.disease], subject.image, strict=True))
+    volumes = {**images, "label": subject.label, **subject.others}
     files = subject_files(subject.disease, subject.index, subject.session)
     for content, path in files.items():
         stored = np.flip(volumes[content], layout.flips).astype(np.int16)

@@ -1,6 +1,6 @@
 """What every disease of the simulation has in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -18,10 +18,12 @@ class Pathology:
     Args:
         fractions: tissue → (x, y, z) part of each voxel it fills; together at most one.
         label: (x, y, z) what an expert would draw.
+        others: name → (x, y, z) further labels of the same brain.
     """
 
     fractions: dict[str, Array]
     label: Labels
+    others: dict[str, Labels] = field(default_factory=dict)
 
 
 def threshold_for_volume(score: Array, voxels: float) -> float:

@@ -1,6 +1,6 @@
 """A small library of named protocols, and how a subject of a multi-centre cohort draws one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -88,6 +88,9 @@ _LIBRARY = (
 PROTOCOLS: Mapping[str, Scanner] = MappingProxyType({p.name: p for p in _LIBRARY})
 """The named protocols."""
 
+VOLUMES = ("1.5T-volume", "3T-volume")
+"""Those whose T1 is an inversion-prepared volume of 1 mm, as of research cohorts of T1 alone."""
+
 # The two scanners of Ghafoorian 2017's cohort, RUN DMC, both of 1.5 T. Repetition and echo times
 # are those of its FLAIR and MPRAGE in 2006 (van Norden et al., BMC Neurol 2011;11:29) and 2011 (van
 # Leijsen et al., Neurology 2017;89:1569). Inversion times are effective ones, ours: those that
@@ -155,12 +158,15 @@ def draw_visit(rng: np.random.Generator, session: str) -> Scanner:
     )
 
 
-def draw_scanner(rng: np.random.Generator, protocol: str | None = None) -> Scanner:
+def draw_scanner(
+    rng: np.random.Generator, protocol: str | None = None, *, among: Iterable[str] = PROTOCOLS
+) -> Scanner:
     """The scanner of one subject: a named protocol, slightly off its nominal numbers.
 
     Args:
         rng: source of randomness.
         protocol: name of the protocol; ``None`` draws one, as in a multi-centre cohort.
+        among: the names that are drawn from.
 
     Returns:
         The protocol with its times within a few percent, and this site's noise, bias and gain.
@@ -174,7 +180,8 @@ def draw_scanner(rng: np.random.Generator, protocol: str | None = None) -> Scann
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise choice("simulation", "protocol", protocol, PROTOCOLS)
-    drawn = list(PROTOCOLS)[int(rng.integers(len(PROTOCOLS)))]
+    names = list(among)
+    drawn = names[int(rng.integers(len(names)))]
     nominal = PROTOCOLS[protocol or drawn]
     noise = float(rng.uniform(0.75, 1.3))
     return replace(

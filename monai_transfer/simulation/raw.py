@@ -60,7 +60,8 @@ def simulate_raw(
         Modality → series, each with its own slices, tilt, pose, bias field, gain and noise.
 
     Raises:
-        InputError: for an unknown disease, protocol or session, or numbers out of range.
+        InputError: for an unknown disease, protocol or session, a cohort without raw scans, or
+            numbers out of range.
 
     Source:
         Ours.
@@ -70,7 +71,7 @@ def simulate_raw(
         >>> sorted(raw), raw["flair"].voxels.dtype
         (['flair', 't1', 't1c', 't2'], dtype('int16'))
     """
-    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol, raw=True)
     asked = checked_session(disease, session)
     return _simulated(
         disease, index, spacing_mm=spacing_mm, seed=seed, protocol=protocol, sessions=[asked]
@@ -99,7 +100,7 @@ def simulate_raw_visits(
         >>> list(simulate_raw_visits("wmh", 0, spacing_mm=8.0))
         ['baseline', 'followup']
     """
-    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    check_request(disease, spacing_mm=spacing_mm, seed=seed, protocol=protocol, raw=True)
     return _simulated(
         disease,
         index,

@@ -20,7 +20,7 @@ class Request:
     """All that decides about the bytes of a cohort, whatever its size.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: one of ``body.DISEASES``.
         spacing_mm: edge of a voxel.
         seed: of the cohort.
         protocol: one for all, by name; ``None`` draws one of the library for each subject.
@@ -38,7 +38,11 @@ class Request:
 
     def __post_init__(self) -> None:
         check_request(
-            self.disease, spacing_mm=self.spacing_mm, seed=self.seed, protocol=self.protocol
+            self.disease,
+            spacing_mm=self.spacing_mm,
+            seed=self.seed,
+            protocol=self.protocol,
+            raw=self.raw,
         )
 
     def folder(self, index: int) -> Path:

@@ -1,7 +1,7 @@
 """The scanner: signal equations, protocols as records of real numbers, and image formation."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from math import exp
 from types import MappingProxyType
@@ -102,6 +102,10 @@ class Scanner:
                 got=", ".join(self.sequences),
             )
         object.__setattr__(self, "sequences", MappingProxyType(dict(self.sequences)))
+
+    def only(self, modalities: Iterable[str]) -> "Scanner":
+        """This protocol without its other series."""
+        return replace(self, sequences={name: self.sequences[name] for name in modalities})
 
     def seeing(self, modality: str) -> Callable[[Tissue], float]:
         """The :func:`signal` of a tissue in one of its series; only T1C is after injection."""

@@ -1,7 +1,7 @@
 """One simulated subject, as arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -14,16 +14,19 @@ from monai_transfer.simulation.body import (
     BRAIN_TISSUES,
     DISEASES,
     GRIDS,
+    RAW,
+    SERIES,
     Seen,
     draw_bodies,
     grade_of,
 )
 from monai_transfer.simulation.grid import Grid, SliceGrid
+from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.pathology import Labels
-from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, draw_scanner, draw_visit
-from monai_transfer.simulation.scanner import Scanner, draw_bias, form_image
+from monai_transfer.simulation.pictures import draw_pictures, picture_grid
+from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, VOLUMES, draw_scanner, draw_visit
+from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image
 from monai_transfer.simulation.slices import scan_on_slices
-from monai_transfer.simulation.tissues import TISSUES
 from monai_transfer.simulation.visits import SESSIONS, session_sources, sessions_of
 
 Images: TypeAlias = npt.NDArray[np.int16]
@@ -35,15 +38,18 @@ class Subject:
     """A simulated subject at one session; arrays x y z, RAS+.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: the cohort, one of ``DISEASES``.
         index: position in the cohort.
         grade: ``HGG`` or ``LGG``; ``None`` without a glioma.
         image: (modalities, x, y, z), as the scanner's sequences: t1, t1c, t2, flair; of ``wmh`` t1
-            and flair; 0 outside the brain, at least 1 inside.
-        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4.
+            and flair; of the newer cohorts t1 alone; 0 outside the brain, at least 1 inside.
+        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4; of ``tissue`` and ``anatomy`` the values of
+            :mod:`~monai_transfer.simulation.structures`, of ``natural`` those of
+            :mod:`~monai_transfer.simulation.pictures`.
         grid: geometry of the arrays.
-        scanner: the protocol the subject was 'scanned' with.
+        scanner: the protocol the subject was 'scanned' with; ``None`` for pictures.
         session: ``baseline`` or ``followup`` for ``wmh``; ``None`` where nobody comes twice.
+        others: name → (x, y, z) further labels: ``structures`` of ``tissue``.
     """
 
     disease: str
@@ -52,8 +58,9 @@ class Subject:
     image: Images
     label: Labels
     grid: Grid | SliceGrid
-    scanner: Scanner
+    scanner: Scanner | None
     session: str | None = None
+    others: Mapping[str, Labels] = field(default_factory=dict)
 
 
 def simulate_subject(
@@ -68,12 +75,12 @@ def simulate_subject(
     """Simulate one subject: anatomy, pathology, and images of it.
 
     Args:
-        disease: ``ms``, ``brats`` or ``wmh``.
+        disease: the cohort, one of ``DISEASES``.
         index: position in the cohort; with the seed it determines everything.
         spacing_mm: edge of a voxel; for ``wmh`` the finest, and slices are as the FLAIR's.
         seed: of the cohort.
         protocol: name of a protocol; ``None`` draws one for the subject. Patients with ``wmh`` are
-            scanned with the protocol of their session.
+            scanned with the protocol of their session; pictures have none.
         session: of ``wmh``: ``baseline``, which is also meant by ``None``, or ``followup``.
 
     Returns:
@@ -148,6 +155,10 @@ def _simulated(
         raise InputError("simulate", "index", "be 0 or more", got=index)
     body_key, scan_key = np.random.SeedSequence([seed, index, DISEASES.index(disease)]).spawn(2)
     body, scan = np.random.default_rng(body_key), np.random.default_rng(scan_key)
+    if disease == "natural":
+        pictures = picture_grid(spacing_mm)
+        image, label = draw_pictures(body, pictures)
+        return [Subject(disease, index, None, image[np.newaxis], label, pictures, None)]
     grid = GRIDS[disease].respaced(spacing_mm)
     # One thread: sums are then always taken in the same order, and small products do not wait.
     with threadpool_limits(1):
@@ -155,13 +166,32 @@ def _simulated(
         scans = (
             _scans_of_visits(scan_key, bodies, grid)
             if disease == "wmh"
-            else [_scan(scan, bodies[None], draw_scanner(scan, protocol), grid)]
+            else [_scan(scan, bodies[None], _draw_protocol(scan, disease, protocol), grid)]
         )
     grade = grade_of(index) if disease == "brats" else None
     return [
-        Subject(disease, index, grade, *scan, session)
+        Subject(disease, index, grade, *scan, session, _others(bodies[session], grid))
         for session, scan in zip(sessions, scans, strict=True)
     ]
+
+
+def _draw_protocol(rng: np.random.Generator, disease: str, protocol: str | None) -> Scanner:
+    """The scanner of a subject with the series of its cohort; of T1 alone, a volume."""
+    modalities = SERIES[disease]
+    among = PROTOCOLS if modalities == MODALITIES else VOLUMES
+    return draw_scanner(rng, protocol, among=among).only(modalities)
+
+
+def _others(seen: Seen, grid: Grid) -> dict[str, Labels]:
+    """The further labels on the whole grid."""
+    mixture, pathology = seen
+    return {name: _whole(label, mixture, grid) for name, label in pathology.others.items()}
+
+
+def _whole(label: Labels, mixture: Mixture, grid: Grid) -> Labels:
+    out = np.zeros(grid.shape, np.uint8)
+    out[mixture.anatomy.window] = label
+    return out
 
 
 def checked_session(disease: str, session: str | None) -> str | None:
@@ -179,14 +209,24 @@ def checked_session(disease: str, session: str | None) -> str | None:
     return session or SESSIONS[0]
 
 
-def check_request(disease: str, *, spacing_mm: float, seed: int, protocol: str | None) -> None:
+def check_request(
+    disease: str, *, spacing_mm: float, seed: int, protocol: str | None, raw: bool = False
+) -> None:
     """Refuse what cannot be simulated.
 
     Raises:
-        InputError: for an unknown disease or protocol, or numbers out of range.
+        InputError: for an unknown disease or protocol, raw scans of a cohort that has none, or
+            numbers out of range.
     """
     if disease not in DISEASES:
         raise choice("simulate", "disease", disease, DISEASES)
+    if raw and disease not in RAW:
+        rule = f"be left out for {disease}, which there is prepared only"
+        todo = f"Of {', '.join(RAW)} there are raw scans."
+        raise InputError("simulate", "raw", rule, todo=todo)
+    if protocol is not None and disease == "natural":
+        rule = "be left out for natural, whose pictures have no scanner"
+        raise InputError("simulate", "protocol", rule, got=protocol)
     if protocol is not None and protocol not in PROTOCOLS:
         raise choice("simulate", "protocol", protocol, PROTOCOLS)
     if protocol is not None and disease == "wmh":
@@ -223,10 +263,11 @@ def _scan(rng: np.random.Generator, seen: Seen, scanner: Scanner, grid: Grid) ->
     """The stored images and the label on the whole grid."""
     mixture, pathology = seen
     anatomy = mixture.anatomy
-    appearance = draw_appearance(rng, anatomy, names=TISSUES, field_tesla=scanner.field_tesla)
+    appearance = draw_appearance(
+        rng, anatomy, names=tuple(mixture.fractions), field_tesla=scanner.field_tesla
+    )
     images = np.zeros((len(scanner.sequences), *grid.shape), np.int16)
-    label = np.zeros(grid.shape, np.uint8)
-    label[anatomy.window] = pathology.label
+    label = _whole(pathology.label, mixture, grid)
     for whole, (modality, sequence) in zip(images, scanner.sequences.items(), strict=True):
         see = scanner.seeing(modality)
         white = see(appearance.tissues["wm"])

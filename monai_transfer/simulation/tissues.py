@@ -24,6 +24,9 @@ Sources (of the rows below):
 - Glioma: longer T1 and T2 in tumour, oedema and necrosis: Just and Thelen, Radiology
   1988;169:779; contrast agent shortens T1 of the enhancing part by some 840 ms: Müller et al.,
   J Magn Reson Imaging 2017;46:1669; oedema leaks little: Blystad et al., Sci Rep 2020;10:17860.
+- Infarcts weeks old hold more water than grey matter; months old, they are a cavity of little but
+  fluid in a gliotic rim. The times are ours: between those of plaques, black holes and fluid, so
+  that on T1 a subacute infarct is dark grey and a cavity nearly as dark as fluid.
 - White matter hyperintensities hold more water than white matter around them (Anderson et al.,
   Fluids Barriers CNS 2014;11:24), and the more so the more severe they are (Fazekas et al.,
   Neurology 1993;43:1683: from loosened myelin to tissue loss); the times are ours, those of plaques
@@ -126,6 +129,16 @@ _WMH_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
 WMH_TISSUES = tuple(_WMH_ROWS)
 """Names of the tissues of small vessel disease."""
 
+_STROKE_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "infarct": (1500, 1750, 150, 165, 0.88, 0.020, 0.14, 0.08),
+        "cavity": (3200, 3400, 700, 700, 0.98, 0.000, 0.10, 0.05),
+        "gliosis": (1250, 1500, 130, 148, 0.86, 0.010, 0.14, 0.10),
+    }
+)
+STROKE_TISSUES = tuple(_STROKE_ROWS)
+"""Names of the tissues of an infarct, weeks and months old."""
+
 _HEAD_ROWS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "fat": (343, 382, 58, 68, 0.90, 0.0, 0.05, 0.05),
@@ -148,7 +161,7 @@ def tissue(name: str, field_tesla: float) -> Tissue:
         >>> tissue("wm", 3.0).t1_ms
         832
     """
-    rows = {**_ROWS, **_WMH_ROWS, **_HEAD_ROWS}
+    rows = {**_ROWS, **_WMH_ROWS, **_STROKE_ROWS, **_HEAD_ROWS}
     if name not in rows:
         raise choice("tissue", "name", name, rows)
     if field_tesla not in RELAXIVITY:

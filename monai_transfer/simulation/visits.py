@@ -11,6 +11,12 @@ SESSIONS = ("baseline", "followup")
 _PATIENTS = {"training": 200, "validation": 30, "test": 50}
 _FOLLOWED = {"training": 100, "validation": 26, "test": 33}
 
+# Folders that several manifests describe: cohort → session.
+_DESCRIBED: dict[str, dict[str, str | None]] = {
+    "wmh": {f"wmh_{session}": session for session in SESSIONS},
+    "tissue": {"tissue": None, "structures": None},
+}
+
 
 def split_of(index: int) -> str:
     """The set of the `index`-th patient, evenly mixed; one of each comes first.
@@ -49,9 +55,27 @@ def manifests_of(disease: str, *, raw: bool = False) -> list[str]:
     Example:
         >>> manifests_of("wmh"), manifests_of("ms", raw=True)
         (['simulated_wmh_baseline', 'simulated_wmh_followup'], ['simulated_ms_raw'])
+        >>> manifests_of("tissue")
+        ['simulated_tissue', 'simulated_structures']
     """
-    sessions = [f"_{session}" for session in SESSIONS] if disease == "wmh" else [""]
-    return [f"simulated_{disease}{session}{'_raw' * raw}" for session in sessions]
+    described = _DESCRIBED.get(disease, {disease: None})
+    return [f"simulated_{cohort}{'_raw' * raw}" for cohort in described]
+
+
+def folder_of(cohort: str) -> tuple[str, str | None]:
+    """The disease whose folder a cohort is in, and its session.
+
+    Args:
+        cohort: a name in ``data_manifests``, without ``simulated_``.
+
+    Example:
+        >>> folder_of("wmh_baseline"), folder_of("structures"), folder_of("ms")
+        (('wmh', 'baseline'), ('tissue', None), ('ms', None))
+    """
+    for disease, described in _DESCRIBED.items():
+        if cohort in described:
+            return disease, described[cohort]
+    return cohort, None
 
 
 def session_sources(
