@@ -134,9 +134,7 @@ def _draw_adult(
         2017;163:115); they are drawn evenly. How sulci and ventricles widen is ours.
     """
     aged = float(np.clip((rng.uniform(*_AGES[disease]) - 45.0) / 45.0, 0.0, 1.0))
-    warp = draw_warp(
-        rng, _MNI_CENTRE_MM, brain_ml=_draw_brain_ml(rng), ageing_mm=_AGED_MM * aged
-    )
+    warp = draw_warp(rng, _MNI_CENTRE_MM, brain_ml=_draw_brain_ml(rng), ageing_mm=_AGED_MM * aged)
     low, high = CSF_GAIN
     gain = (low - 0.5 + 1.5 * aged, high - 1.5 + 3.0 * aged)
     anatomy = realise(rng, warp, grid=grid, csf_gain=gain)

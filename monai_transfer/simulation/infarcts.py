@@ -36,9 +36,7 @@ class Place:
     rough: Array
 
 
-def score_infarct(
-    rng: np.random.Generator, place: Place, kind: str, *, volume_ml: float
-) -> Array:
+def score_infarct(rng: np.random.Generator, place: Place, kind: str, *, volume_ml: float) -> Array:
     """How soon each voxel belongs to a new infarct, about in mm from its surface.
 
     Args:

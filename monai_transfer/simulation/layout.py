@@ -108,9 +108,7 @@ def subject_files(disease: str, index: int, session: str | None = None) -> dict[
     name = subject_folder(disease, index).name
     layout = LAYOUTS[disease]
     stem = name if disease == "brats" else anat_stem(name, session, folder=layout.folder)
-    return {
-        content: Path(f"{stem}_{suffix}.nii.gz") for content, suffix in layout.suffixes.items()
-    }
+    return {content: Path(f"{stem}_{suffix}.nii.gz") for content, suffix in layout.suffixes.items()}
 
 
 def anat_stem(name: str, session: str | None, *, folder: str = "anat") -> str:

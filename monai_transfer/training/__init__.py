@@ -2,6 +2,7 @@
 
 from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.adversarial import (
+    GAN_CRITERIA,
     AdversarialTrainer,
     ConditionalInferer,
     GeneratorInferer,
@@ -44,7 +45,9 @@ from monai_transfer.training.run import (
 from monai_transfer.training.scoring import ScoreSubjects
 from monai_transfer.training.segmentation import (
     LabelMapd,
+    SaveRestoredd,
     SaveSegmentationd,
+    save_image,
     save_label_map,
     to_original_grid,
 )
@@ -56,6 +59,7 @@ from monai_transfer.training.unfreezing import GradualUnfreezing
 from monai_transfer.training.voxel_loss import LabelMapCrossEntropy, median_frequency_weights
 
 __all__ = [
+    "GAN_CRITERIA",
     "SKIPPED_LOGIT",
     "AdversarialTrainer",
     "BestWeights",
@@ -84,6 +88,7 @@ __all__ = [
     "RestInferer",
     "RunRecord",
     "SavePresenced",
+    "SaveRestoredd",
     "SaveSegmentationd",
     "ScorePresence",
     "ScoreReconstructions",
@@ -120,6 +125,7 @@ __all__ = [
     "require_usable",
     "save_atomically",
     "save_checkpoint",
+    "save_image",
     "save_label_map",
     "score_presence",
     "set_operating_point",

@@ -13,11 +13,12 @@ import torch
 from monai.engines.utils import PrepareBatch
 from monai.inferers import Inferer
 from monai.losses import PatchAdversarialLoss
+from monai.losses.adversarial_loss import AdversarialCriterions
 from monai.utils.enums import AdversarialKeys, CommonKeys
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from monai_transfer.errors import InputError
+from monai_transfer.errors import InputError, choice
 from monai_transfer.training.inference import has_bfloat16
 
 LOSSES = {
@@ -27,6 +28,9 @@ LOSSES = {
     "discriminator_loss": AdversarialKeys.DISCRIMINATOR_LOSS,
 }
 """Name → key in the output of a step; ``loss`` is the generator's whole."""
+
+GAN_CRITERIA = tuple(str(criterion) for criterion in AdversarialCriterions)
+"""What an adversarial loss may be: ``bce``, ``hinge`` or ``least_squares``."""
 
 
 class AdversarialTrainer(monai.engines.AdversarialTrainer):
@@ -199,7 +203,7 @@ class ReconstructionGANLoss:
     Args:
         l1_weight: of the mean absolute difference between reconstruction and image.
         gan_weight: of the adversarial loss.
-        criterion: of MONAI's ``PatchAdversarialLoss``: ``bce``, ``hinge`` or ``least_squares``.
+        criterion: of MONAI's ``PatchAdversarialLoss``, one of :data:`GAN_CRITERIA`.
 
     Raises:
         InputError: a weight below 0, or an unknown criterion.
@@ -227,11 +231,9 @@ class ReconstructionGANLoss:
         for name, weight in (("l1_weight", l1_weight), ("gan_weight", gan_weight)):
             if weight < 0:
                 raise InputError("adversarial loss", name, "be at least 0", got=weight)
-        try:
-            self.adversarial = PatchAdversarialLoss(criterion=criterion)
-        except ValueError as error:
-            rule = "be bce, hinge or least_squares"
-            raise InputError("adversarial loss", "criterion", rule, got=criterion) from error
+        if criterion not in GAN_CRITERIA:
+            raise choice("adversarial loss", "criterion", criterion, GAN_CRITERIA)
+        self.adversarial = PatchAdversarialLoss(criterion=criterion)
         self.l1_weight, self.gan_weight = l1_weight, gan_weight
 
     def reconstruction(self, output: Tensor, target: Tensor) -> Tensor:

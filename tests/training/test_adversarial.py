@@ -173,7 +173,10 @@ def test_a_batch_shows_both_networks_the_image_whatever_is_true():
     [
         ({"l1_weight": -1.0}, "l1_weight must be at least 0, got -1"),
         ({"gan_weight": -0.1}, "gan_weight must be at least 0, got -0.1"),
-        ({"criterion": "wasserstein"}, "criterion must be bce, hinge or least_squares, got wass"),
+        (
+            {"criterion": "wasserstein"},
+            "criterion must be one of bce, hinge, least_squares, got wass",
+        ),
     ],
 )
 def test_losses_that_cannot_be_are_refused(options: dict[str, Any], message: str):
