@@ -91,7 +91,8 @@ class SliceScores:
         """Write and print the means."""
         frame = self.frame()
         write_csv(frame, output_dir / "slice_scores.csv")
-        table = Table(title=f"Means over {len(self.regions)} region(s)")
+        regions = f", mean of {len(self.regions)} regions" if len(self.regions) > 1 else ""
+        table = Table(title=f"By axial slice and by subject{regions}")
         for heading in ("over", "n", "Dice", "IoU"):
             table.add_column(heading, justify="left" if heading == "over" else "right")
         rows = frame.set_index(["unit", "empty", "metric"])

@@ -18,8 +18,8 @@ NORM = ("train", "frozen", "re-estimate")
 class Strategy:
     """What is copied, re-initialised, frozen and at which rate the rest is trained.
 
-    Part names are those that the network declares; ``"*"`` means all of them. What is not in
-    `reset` is copied when `copy` is ``("*",)``.
+    Part names are those that the network declares; ``"*"`` means all of them, in `copy` and
+    `reset` all that the other one does not name.
 
     Args:
         name: how reports call it.
@@ -41,8 +41,10 @@ class Strategy:
         Three, decoder = FT-Decoder; the last three layers are replaced in each of them);
         ``direct`` is Ghafoorian 2017's 'source applied directly', and so is ``freeze:<i>``: all
         layers are copied, the shallowest i frozen; ``last:<k>`` names the layers that are not.
-        ``adabn`` is Li 2018, arXiv:1603.04779. ``continue`` is ours: the source's own task goes on
-        with its head kept.
+        ``encoder_latent`` is Zoetmulder 2022, section 4.3: the encoder, whose last layer gives the
+        latent space, from the source, everything else random, all trained; ``encoder`` is what of
+        it holds for a source without that layer, as ImageNet's. ``adabn`` is Li 2018,
+        arXiv:1603.04779. ``continue`` is ours: the source's own task goes on with its head kept.
 
     Example:
         >>> STRATEGIES["decoder"].resolve(("encoder", "decoder", "head")).freeze
@@ -81,8 +83,8 @@ class Strategy:
             for part in getattr(self, key):
                 if part != ALL and part not in parts:
                     raise choice(where, f"a part in {key}", part, parts)
-        reset = tuple(p for p in parts if p in self.reset or ALL in self.reset)
-        copied = tuple(p for p in parts if p in self.copy or (ALL in self.copy and p not in reset))
+        reset = tuple(p for p in parts if _names(p, self.reset, other=self.copy))
+        copied = tuple(p for p in parts if _names(p, self.copy, other=self.reset))
         frozen = tuple(p for p in parts if p in self.freeze or ALL in self.freeze)
         for part in parts:
             if (part in copied) == (part in reset):
@@ -132,6 +134,11 @@ class Strategy:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
 
+def _names(part: str, chosen: tuple[str, ...], *, other: tuple[str, ...]) -> bool:
+    """Whether a part is among the chosen: by its name, or by ``"*"`` unless `other` names it."""
+    return part in chosen or (ALL in chosen and part not in other)
+
+
 STRATEGIES: Mapping[str, Strategy] = {
     s.name: s
     for s in (
@@ -140,6 +147,8 @@ STRATEGIES: Mapping[str, Strategy] = {
         Strategy("all", copy=(ALL,), reset=("head",)),
         Strategy("decoder", copy=(ALL,), reset=("head",), freeze=("encoder",)),
         Strategy("head", copy=(ALL,), reset=("head",), freeze=("encoder", "decoder")),
+        Strategy("encoder", copy=("encoder",), reset=(ALL,)),
+        Strategy("encoder_latent", copy=("encoder", "latent"), reset=(ALL,)),
         Strategy("continue", copy=(ALL,)),
         Strategy("adabn", copy=(ALL,), freeze=(ALL,), norm="re-estimate"),
     )

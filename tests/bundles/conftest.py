@@ -27,8 +27,14 @@ from monai_transfer.data import (
     write_datalist,
 )
 from monai_transfer.errors import InputError
-from monai_transfer.networks import PatchCNN, PathologyUNet
+from monai_transfer.networks import (
+    PatchCNN,
+    PathologyUNet,
+    ResNetClassifier,
+    ResNetSegmenter,
+)
 from monai_transfer.simulation import simulate_cohort
+from monai_transfer.transforms import slices_with_image, z22
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACING_MM = 6.0
@@ -50,11 +56,13 @@ class About:
     split: Mapping[str, int] = field(default_factory=dict)  # unless the manifest tells it
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()  # if not all of the cohort
+    segments: bool = True  # else it tells what is in each slice
 
     @property
     def disease(self) -> str:
-        """What is simulated; the two sessions of one disease are in one folder."""
-        return self.cohort.partition("_")[0]
+        """What is simulated; what has the same images is in one folder."""
+        return "tissue" if self.cohort == "structures" else self.cohort.partition("_")[0]
 
     @property
     def manifest(self) -> str:
@@ -66,7 +74,7 @@ class About:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return tuple(self.described.modalities)
+        return self.channels or tuple(self.described.modalities)
 
     @property
     def values(self) -> set[int]:
@@ -90,7 +98,34 @@ _G17: dict[str, Any] = {
     "subjects": 7,  # three of the second session to train on
     "training": {"batch_size": 16},
 }
+_Z22: dict[str, Any] = {
+    "split": {"validation": 1, "test": 1},
+    "options": {"spacing_mm": SPACING_MM},
+}
+_LESIONS: dict[str, Any] = {
+    "network": partial(ResNetSegmenter, 1, 2, filters=8),
+    "regions": ("lesion",),
+    "score": "mean_dice",
+    "source": "tissue_source",
+    "strategy": "encoder_latent",
+    "tensors": 380,
+}
+_REGIONS = (
+    *("cerebellum", "brain stem", "basal ganglia and thalami", "ventricular csf"),
+    *("cortical grey matter", "white matter", "extracerebral csf"),
+)
 BUNDLES = {
+    "anatomy_ft": About(
+        cohort="anatomy",
+        recipe="z22_anatomy",
+        **_Z22,
+        **_LESIONS
+        | {
+            "network": partial(ResNetSegmenter, 1, 8, filters=8),
+            "regions": _REGIONS,
+            "score": "mean_iou",
+        },
+    ),
     "brats_ft": About(
         partial(PathologyUNet, 4, 4),
         "brats",
@@ -106,6 +141,27 @@ BUNDLES = {
         regions=("lesion",),
         score="lesion_auc",
         **_K19,
+    ),
+    "ms_ft": About(cohort="ms", recipe="z22_ms", channels=("t1",), **_Z22, **_LESIONS),
+    "stroke_ft": About(cohort="stroke", recipe="z22_stroke", **_Z22, **_LESIONS),
+    "structures_source": About(
+        partial(ResNetClassifier, 1, 16, image_size=(128, 128), filters=8),
+        "structures",
+        regions=tuple(read_manifest(manifest_path("simulated_structures")).labels.values())[1:],
+        score="mean_auc",
+        recipe="z22_bahc",
+        tensors=328,
+        split={"validation": 1, "test": 1},
+        segments=False,
+    ),
+    "tissue_source": About(
+        partial(ResNetSegmenter, 1, 4, filters=8),
+        "tissue",
+        regions=("cerebrospinal fluid", "grey matter", "white matter"),
+        score="mean_iou",
+        recipe="z22_bahc",
+        tensors=380,
+        **_Z22,
     ),
     "wmh_ft": About(cohort="wmh_followup", source="wmh_source", strategy="last:3", **_G17),
     "wmh_source": About(cohort="wmh_baseline", **_G17),
@@ -147,12 +203,16 @@ class Room:
         return {**self.options(name), **tiny, **BUNDLES[name].training}
 
     def steps(self, name: str) -> int:
-        """Of an epoch of that training: a subject each, or 16 patches."""
+        """Of an epoch of that training: a subject each, 32 slices, or 16 patches."""
         about, tiny = BUNDLES[name], self.training(name)
-        if "batch_size" not in tiny:
+        if about.recipe == "k19":
             return int(tiny["cases"])
         data = {"dataset_dir": self.cohort(name), "datalist": self.datalist(name)}
         entries = open_cohort(about.cohort, about.modalities, **data).training(tiny["cases"])
+        if about.recipe.startswith("z22"):
+            chain = z22(about.recipe[4:], spacing_mm=about.options.get("spacing_mm", 2.0))
+            slices = sum(int(slices_with_image(chain(e)["image"]).sum()) for e in entries)
+            return math.ceil(slices / 32)
         lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
         # around a quarter of the lesion voxels, and around as many others
         patches = sum(2 * math.ceil(voxels / 4) for voxels in lesions)

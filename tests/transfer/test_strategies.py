@@ -14,6 +14,7 @@ PARTS = ("encoder", "decoder", "head")
         ("all", ("encoder", "decoder"), ("head",), ()),
         ("decoder", ("encoder", "decoder"), ("head",), ("encoder",)),
         ("head", ("encoder", "decoder"), ("head",), ("encoder", "decoder")),
+        ("encoder", ("encoder",), ("decoder", "head"), ()),
         ("continue", PARTS, (), ()),
         ("adabn", PARTS, (), PARTS),
     ],
@@ -25,8 +26,23 @@ def test_named_strategies_mean_what_the_papers_say(
     assert (strategy.copy, strategy.reset, strategy.freeze) == (copied, reset, frozen)
 
 
+def test_encoder_latent_takes_the_latent_space_along():
+    strategy = STRATEGIES["encoder_latent"].resolve(("encoder", "latent", "decoder"))
+    assert (strategy.copy, strategy.reset) == (("encoder", "latent"), ("decoder",))
+    assert strategy.freeze == ()
+    with pytest.raises(InputError, match="a part in copy must be one of decoder, encoder, head"):
+        STRATEGIES["encoder_latent"].resolve(PARTS)
+
+
 def test_every_named_strategy_is_tested_above():
-    assert len(STRATEGIES) == 7
+    assert len(STRATEGIES) == 9
+
+
+def test_a_part_named_wins_over_all_of_them():
+    copied = read_strategy({"copy": ["*"], "reset": ["head"]}).resolve(PARTS)
+    fresh = read_strategy({"copy": ["head"], "reset": ["*"]}).resolve(PARTS)
+    assert (copied.copy, copied.reset) == (PARTS[:2], PARTS[2:])
+    assert (fresh.copy, fresh.reset) == (PARTS[2:], PARTS[:2])
 
 
 def test_a_strategy_written_in_a_config_is_read():
@@ -44,6 +60,7 @@ def test_a_strategy_written_in_a_config_is_read():
         ({"copy": ["encodr"]}, "Did you mean encoder"),
         ({"copy": ["encoder"]}, "part decoder must be either copied or reset"),
         ({"copy": ["*", "head"], "reset": ["head"]}, "part head must be either .* got both"),
+        ({"copy": ["*"], "reset": ["*"]}, "part encoder must be either .* got both"),
         ({"copy": ["*"], "rates": {"head": -1}}, "rate of head must be at least 0"),
         ({"copy": ["*"], "freeze": ["head"], "rates": {"head": 1}}, "part that is trained"),
         ({"copy": ["*"], "norm": "eval"}, "norm must be one of frozen, re-estimate, train"),

@@ -1,0 +1,168 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, DataLoader
+
+from monai_transfer.errors import InputError
+from monai_transfer.training import EpochBatches, EpochSampler
+from monai_transfer.transforms import ContiguousSlicesd, SliceDataset
+
+EMPTY = {0: (), 1: (0, 1), 2: (5,)}
+"""Slices of each subject that are 0."""
+COUNTS = [4, 3, 6]
+
+
+def subject(number: int) -> dict:
+    """Every voxel is another; each label is the voxel's number modulo 4."""
+    shape = (12, 8, COUNTS[number] + len(EMPTY[number]))
+    place = torch.arange(1.0, np.prod(shape) + 1).reshape(1, *shape) + 1000 * number
+    image = torch.cat([place, -place])
+    image[..., list(EMPTY[number])] = 0
+    return {"image": image, "label": (place % 4).byte(), "subject": f"sub-{number}"}
+
+
+@pytest.fixture(scope="module")
+def subjects() -> list[dict]:
+    return [subject(number) for number in range(3)]
+
+
+@pytest.fixture
+def dataset(subjects) -> Callable[..., SliceDataset]:
+    return lambda **options: SliceDataset(subjects, **{"seed": 3} | options)
+
+
+def epoch_of(dataset: SliceDataset, epoch: int) -> dict:
+    return dataset[epoch, np.arange(len(dataset))]
+
+
+def test_reassembled_slices_are_the_volumes_but_for_those_that_are_0(dataset, subjects):
+    batch = epoch_of(dataset(), 1)
+    assert len(batch["image"]) == sum(COUNTS)
+    for number, one in enumerate(subjects):
+        of_it = [i for i, name in enumerate(batch["subject"]) if name == one["subject"]]
+        kept = [z for z in range(one["image"].shape[-1]) if z not in EMPTY[number]]
+        for key in ("image", "label"):
+            assert torch.equal(batch[key][of_it].movedim(0, -1), one[key][..., kept]), key
+
+
+def test_types_are_those_of_the_cache_and_metadata_are_left_behind(dataset):
+    batch = epoch_of(dataset(), 1)
+    assert (batch["image"].dtype, batch["label"].dtype) == (torch.float32, torch.uint8)
+    assert batch["label"].shape[1:] == (1, 12, 8)
+    assert {type(batch[key]) for key in ("image", "label")} == {torch.Tensor}
+
+
+@pytest.mark.parametrize("presence_values", [None, [0, 3]])
+def test_a_batch_is_its_items_stacked_whatever_epoch_each_is_of(dataset, presence_values):
+    slices = dataset(flip=True, presence_values=presence_values)
+    indices = [(1, 5), (2, 5), 7, (1, 12), (0, 7), -1]
+    batch = slices.__getitems__(indices)
+    items = [slices[index] for index in indices]
+    for key in ("image", "label"):
+        assert torch.equal(batch[key], torch.stack([item[key] for item in items]))
+    assert batch["subject"] == [item["subject"] for item in items]
+    assert items[0]["image"].shape == (2, 12, 8)
+    assert torch.equal(items[2]["image"], items[4]["image"])
+
+
+def test_half_of_the_slices_are_mirrored_left_and_right_image_and_label_together(dataset):
+    plain, flipped = epoch_of(dataset(), 1), [epoch_of(dataset(flip=True), e) for e in range(1, 9)]
+    mirrored = 0
+    for batch in flipped:
+        for i in range(sum(COUNTS)):
+            other = not torch.equal(batch["image"][i], plain["image"][i])
+            mirrored += other
+            for key in ("image", "label"):
+                expected = plain[key][i].flip(1) if other else plain[key][i]
+                assert torch.equal(batch[key][i], expected)
+    assert 31 < mirrored < 73  # binomial of 104: 52 ± 5, four SD
+    assert not all(torch.equal(b["image"], flipped[0]["image"]) for b in flipped)
+
+
+def test_the_cached_volumes_are_never_changed_and_never_copied(subjects):
+    chain = ContiguousSlicesd(["image", "label"])
+    cached = CacheDataset(subjects, chain, as_contiguous=False, progress=False)
+    before = [one["image"].clone() for one in subjects]
+    slices = SliceDataset(cached, flip=True)
+    batch = epoch_of(slices, 1)
+    batch["image"] += 1
+    for one, kept, held in zip(cached, before, slices._images, strict=True):
+        assert torch.equal(torch.as_tensor(one["image"]), kept)
+        assert held.data_ptr() == one["image"].data_ptr()
+        assert held.is_contiguous()
+
+
+def test_presence_is_that_of_the_slices_voxels_and_not_mirrored(subjects):
+    hand = torch.zeros(1, 12, 8, 4, dtype=torch.uint8)
+    hand[0, 3, 3, 1], hand[0, 4, 4, 1], hand[0, 0, 0, 3] = 2, 5, 5
+    one = [subjects[0] | {"label": hand}]
+    batch = epoch_of(SliceDataset(one, flip=True, presence_values=[2, 5, 7]), 1)
+    assert batch["label"].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0]]
+    assert batch["label"].dtype == torch.float32
+
+
+def test_an_item_is_decided_by_seed_epoch_and_number(dataset):
+    slices = dataset(flip=True)
+    first = {(e, i): slices[e, i]["image"] for e in (1, 2, 3) for i in range(0, 13, 2)}
+    np.random.seed(0)  # noqa: NPY002
+    again = dataset(flip=True)
+    for index, image in reversed(first.items()):
+        assert torch.equal(again[index]["image"], image), index
+    other = epoch_of(dataset(flip=True, seed=4), 1)["image"]
+    assert not torch.equal(epoch_of(slices, 1)["image"], other)
+
+
+def test_a_number_alone_is_of_the_epoch_that_was_set(dataset):
+    slices = dataset(flip=True)
+    assert torch.equal(slices[3]["image"], slices[0, 3]["image"])
+    slices.set_epoch(6)
+    assert all(torch.equal(slices[i]["image"], slices[6, i]["image"]) for i in range(13))
+    assert sum(1 for _ in slices) == 13  # ends where there are no more
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loaders_processes_and_samplers_do_not_change_what_is_drawn(dataset, workers):
+    slices = dataset(flip=True)
+    singly, whole = EpochSampler(slices, seed=5), EpochBatches(slices, 5, seed=5)
+    common = {"num_workers": workers, "collate_fn": slices.collate}
+    loaders = [
+        DataLoader(slices, batch_size=5, sampler=singly, **common),
+        DataLoader(slices, batch_size=None, sampler=whole, **common),
+    ]
+    for epoch in (1, 2):
+        singly.set_epoch(epoch)
+        whole.set_epoch(epoch)
+        expected = [slices.__getitems__(list(singly)[i : i + 5]) for i in range(0, 13, 5)]
+        for loader in loaders:
+            for batch, wanted in zip(loader, expected, strict=True):
+                assert torch.equal(batch["image"], wanted["image"])
+                assert torch.equal(batch["label"], wanted["label"])
+                assert batch["subject"] == wanted["subject"]
+
+
+def with_one(**entries) -> list[dict]:
+    """A faultless subject, and one with other entries."""
+    return [subject(0), subject(1) | entries]
+
+
+@pytest.mark.parametrize(
+    ("subjects", "message"),
+    [
+        (with_one(image=torch.ones(12, 8, 5)), r"sub-1: image shape must be \(channel, x, y, z\)"),
+        (with_one(label=torch.ones(1, 12, 8, 4)), r"sub-1: label shape must be \(1, 12, 8, 5\)"),
+        (
+            with_one(image=torch.ones(2, 8, 8, 5), label=torch.ones(1, 8, 8, 5)),
+            r"sub-1: shape of a slice must be \(2, 12, 8\), .* as in sub-0, got \(2, 8, 8\)",
+        ),
+        (
+            [subject(0) | {"image": torch.zeros(2, 12, 8, 4)}],
+            "SliceDataset: images must hold a slice that is not empty, got none in 1 subjects",
+        ),
+        ([], "got none in 0 subjects"),
+    ],
+)
+def test_subjects_that_cannot_be_drawn_from_are_named(subjects, message):
+    with pytest.raises(InputError, match=message):
+        SliceDataset(subjects)
