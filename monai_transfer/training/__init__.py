@@ -43,6 +43,13 @@ from monai_transfer.training.run import (
     rank_device,
 )
 from monai_transfer.training.scoring import ScoreSubjects
+from monai_transfer.training.segan import (
+    CriticInferer,
+    SegANLoss,
+    SegmentorInferer,
+    WeightClipping,
+    multi_scale_l1,
+)
 from monai_transfer.training.segmentation import (
     LabelMapd,
     SaveRestoredd,
@@ -65,6 +72,7 @@ __all__ = [
     "BestWeights",
     "Checkpoint",
     "ConditionalInferer",
+    "CriticInferer",
     "DecayingWeightCrossEntropy",
     "EarlyStopping",
     "EngineProgress",
@@ -94,6 +102,8 @@ __all__ = [
     "ScoreReconstructions",
     "ScoreSubjects",
     "SeededCacheDataset",
+    "SegANLoss",
+    "SegmentorInferer",
     "Session",
     "SliceClassifierInferer",
     "Status",
@@ -102,6 +112,7 @@ __all__ = [
     "Stopped",
     "TrainingProgress",
     "VolumeInferer",
+    "WeightClipping",
     "adversarial_losses",
     "class_weights",
     "conclude",
@@ -113,6 +124,7 @@ __all__ = [
     "label_map",
     "load_best",
     "median_frequency_weights",
+    "multi_scale_l1",
     "of_parts",
     "on_device",
     "prepare",

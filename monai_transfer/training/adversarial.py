@@ -105,7 +105,7 @@ class PrepareConditionalBatch(PrepareBatch):
     """Of a batch, what is true, and the image that both networks are shown.
 
     MONAI's trainer hands the true counterpart to the discriminator as ``reals`` and to the
-    reconstruction loss as the target; the image goes to both inferers by name.
+    reconstruction loss as the target; image and true counterpart go to both inferers by name.
 
     Args:
         real: key of the true counterpart: ``image`` for an auto-encoder, ``label`` for a
@@ -128,7 +128,7 @@ class PrepareConditionalBatch(PrepareBatch):
         non_blocking: bool = False,  # noqa: FBT001, FBT002 - MONAI's
         **kwargs: Any,
     ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
-        """(real, target, no more positions, image by name), float tensors on the device."""
+        """(real, target, no more positions, image and real by name), float, on the device."""
 
         def moved(key: str) -> Tensor:
             value = torch.as_tensor(batchdata[key]).as_subclass(Tensor)
@@ -136,7 +136,7 @@ class PrepareConditionalBatch(PrepareBatch):
 
         image = moved("image")
         real = image if self.real == "image" else moved(self.real)
-        return real, real, (), {"image": image}
+        return real, real, (), {"image": image, "real": real}
 
 
 class GeneratorInferer(Inferer):

@@ -57,7 +57,8 @@ class About:
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     channels: tuple[str, ...] = ()  # if not all of the cohort
-    segments: bool = True  # else it tells what is in each slice
+    segments: bool = True  # else it tells what is in each slice, or restores the image
+    restores: bool = False
 
     @property
     def disease(self) -> str:
@@ -125,6 +126,17 @@ BUNDLES = {
             "regions": _REGIONS,
             "score": "mean_iou",
         },
+    ),
+    "autoencoder_source": About(
+        partial(ResNetSegmenter, 1, 1, filters=8),
+        "tissue",
+        regions=("brain",),
+        score="ssim",
+        recipe="z22_bahc",
+        tensors=380,
+        segments=False,
+        restores=True,
+        **_Z22,
     ),
     "brats_ft": About(
         partial(PathologyUNet, 4, 4),
