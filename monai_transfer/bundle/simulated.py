@@ -12,7 +12,7 @@ from monai_transfer.bundle.location import cache_dir
 from monai_transfer.data import Manifest, find_subjects, manifest_path, read_manifest
 from monai_transfer.errors import InputError, choice
 from monai_transfer.simulation.record import REVISION
-from monai_transfer.simulation.subject import check_request
+from monai_transfer.simulation.rules import check_request
 from monai_transfer.simulation.visits import folder_of, sessions_of
 from monai_transfer.training import console
 

@@ -6,11 +6,17 @@ mixed in as tissue fractions, seen by a scanner whose protocol is a record of re
 
 from monai_transfer.simulation.body import DISEASES
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
+from monai_transfer.simulation.from_labels import LabelledScan, simulate_from_labels
 from monai_transfer.simulation.protocols import PROTOCOLS
 from monai_transfer.simulation.raw import simulate_raw
 from monai_transfer.simulation.scanner import MODALITIES, Scanner, Sequence, signal
 from monai_transfer.simulation.series import RawSeries
-from monai_transfer.simulation.subject import Subject, simulate_subject, simulate_visits
+from monai_transfer.simulation.subject import (
+    Subject,
+    simulate_stroke,
+    simulate_subject,
+    simulate_visits,
+)
 from monai_transfer.simulation.tissues import TISSUES, Tissue, tissue
 from monai_transfer.simulation.visits import manifests_of
 
@@ -19,6 +25,7 @@ __all__ = [
     "MODALITIES",
     "PROTOCOLS",
     "TISSUES",
+    "LabelledScan",
     "RawSeries",
     "Scanner",
     "Sequence",
@@ -28,7 +35,9 @@ __all__ = [
     "manifests_of",
     "signal",
     "simulate_cohort",
+    "simulate_from_labels",
     "simulate_raw",
+    "simulate_stroke",
     "simulate_subject",
     "simulate_visits",
     "tissue",

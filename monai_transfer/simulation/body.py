@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from monai_transfer.imaging.image import Image
 from monai_transfer.simulation.anatomy import CSF_GAIN, positions_mm, realise, scout
 from monai_transfer.simulation.deformation import Warp, draw_warp
 from monai_transfer.simulation.glioma import draw_glioma, plan_glioma
@@ -14,7 +15,7 @@ from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.ms import draw_ms
 from monai_transfer.simulation.pathology import Pathology
 from monai_transfer.simulation.scanner import MODALITIES
-from monai_transfer.simulation.stroke import draw_stroke
+from monai_transfer.simulation.stroke import draw_stroke, stroke_of_mask
 from monai_transfer.simulation.structures import region_label, structure_label, tissue_label
 from monai_transfer.simulation.tissues import STROKE_TISSUES, TISSUES, WMH_TISSUES
 from monai_transfer.simulation.visits import SESSIONS
@@ -93,6 +94,7 @@ def draw_bodies(
     disease: str,
     index: int,
     sessions: Sequence[str | None],
+    lesion: Image | None = None,
 ) -> tuple[Warp, dict[str | None, Seen]]:
     """A brain with its pathology mixed in, and the warp from it to the template.
 
@@ -102,6 +104,7 @@ def draw_bodies(
         disease: one of ``DISEASES``, but for ``natural``.
         index: position in the cohort.
         sessions: those asked for, of ``visits.SESSIONS``; ``None`` where nobody comes twice.
+        lesion: of ``stroke``, a mask in template space that takes the place of drawn lesions.
 
     Returns:
         The warp, and session → brain and pathology.
@@ -109,7 +112,7 @@ def draw_bodies(
     if disease == "wmh":
         return _draw_ageing(rng, grid, sessions=sessions)
     if disease in _AGES:
-        warp, mixture, pathology = _draw_adult(rng, grid, disease=disease)
+        warp, mixture, pathology = _draw_adult(rng, grid, disease=disease, lesion=lesion)
         return warp, {None: (mixture, pathology)}
     centre_mm = _MNI_CENTRE_MM if disease == "ms" else _SRI_CENTRE_MM
     warp = draw_warp(rng, centre_mm, brain_ml=_draw_brain_ml(rng))
@@ -126,7 +129,7 @@ def draw_bodies(
 
 
 def _draw_adult(
-    rng: np.random.Generator, grid: Grid, *, disease: str
+    rng: np.random.Generator, grid: Grid, *, disease: str, lesion: Image | None
 ) -> tuple[Warp, Mixture, Pathology]:
     """An adult of any age, healthy or after a stroke: fluid takes more room from 45 years on.
 
@@ -145,7 +148,10 @@ def _draw_adult(
         return warp, mixture, Pathology({}, tissue_label(anatomy), {"structures": structures})
     if disease == "anatomy":
         return warp, mixture, Pathology({}, region_label(anatomy, template_mm))
-    pathology = draw_stroke(rng, anatomy, template_mm=template_mm)
+    if lesion is None:
+        pathology = draw_stroke(rng, anatomy, template_mm=template_mm)
+    else:
+        pathology = stroke_of_mask(rng, anatomy, template_mm=template_mm, mask=lesion)
     mixture.mix_in(pathology.fractions)
     return warp, mixture, pathology
 

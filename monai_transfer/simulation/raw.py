@@ -22,9 +22,9 @@ from monai_transfer.simulation.head import COMPARTMENTS, draw_head
 from monai_transfer.simulation.head_shape import draw_head_shape
 from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.protocols import draw_scanner, draw_visit
+from monai_transfer.simulation.rules import check_request, checked_session
 from monai_transfer.simulation.scanner import Scanner
 from monai_transfer.simulation.series import RawSeries, draw_pose, scan_series
-from monai_transfer.simulation.subject import check_request, checked_session
 from monai_transfer.simulation.tissues import HEAD_TISSUES
 from monai_transfer.simulation.visits import session_sources, sessions_of
 

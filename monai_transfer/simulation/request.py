@@ -9,7 +9,8 @@ from typing import Any
 from monai_transfer.simulation.layout import is_complete, subject_folder, write_subject
 from monai_transfer.simulation.raw import simulate_raw_visits
 from monai_transfer.simulation.raw_layout import is_complete_raw, raw_folder, write_raw
-from monai_transfer.simulation.subject import check_request, simulate_visits
+from monai_transfer.simulation.rules import check_request
+from monai_transfer.simulation.subject import simulate_visits
 
 ASIDE = ".partial-"
 """Start of the names of what is not whole yet."""

@@ -51,13 +51,15 @@ def draw_infarcts(rng: np.random.Generator) -> list[Infarct]:
     count = 1 + min(int(rng.poisson(_FURTHER)), 5)
     names = list(KINDS)
     shares = np.array([KINDS[name].share for name in names])
-    infarcts = []
+    infarcts: list[Infarct] = []
+    left_ml = _RANGE_ML[1]
     for _ in range(count):
         name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
         kind = KINDS[name]
         factor = 1.0 if not infarcts else 0.3  # the others are smaller
         volume = factor * rng.lognormal(np.log(kind.median_ml), kind.log_sigma)
-        infarcts.append(Infarct(name, float(np.clip(volume, *_RANGE_ML))))
+        infarcts.append(Infarct(name, float(np.clip(volume, _RANGE_ML[0], max(left_ml, 0.01)))))
+        left_ml -= infarcts[-1].volume_ml
     return sorted(infarcts, key=lambda infarct: -infarct.volume_ml)
 
 
@@ -163,8 +165,7 @@ class _Canvas:
             shares = {"cavity": cavity, "gliosis": np.maximum(inside, 0.4 * scar) - cavity}
         total: Array = np.sum(list(shares.values()), axis=0)
         for name, part in self._parts.items():
-            part *= 1.0 - total
-            part += shares.get(name, np.float32(0.0))
+            self._parts[name] = part * (1.0 - total) + shares.get(name, np.float32(0.0))
         np.maximum(self._inside, inside, out=self._inside)
 
     def finish(self) -> Pathology:

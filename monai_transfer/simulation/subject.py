@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from monai_transfer.errors import InputError, choice
-from monai_transfer.simulation.appearance import draw_appearance, ideal_volume
+from monai_transfer.errors import InputError
+from monai_transfer.imaging.image import Image
+from monai_transfer.simulation.appearance import draw_appearance
 from monai_transfer.simulation.body import (
     BRAIN_TISSUES,
     DISEASES,
     GRIDS,
-    RAW,
     SERIES,
     Seen,
     draw_bodies,
@@ -25,7 +25,9 @@ from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.pathology import Labels
 from monai_transfer.simulation.pictures import draw_pictures, picture_grid
 from monai_transfer.simulation.protocols import PROTOCOLS, VISITS, VOLUMES, draw_scanner, draw_visit
-from monai_transfer.simulation.scanner import MODALITIES, Scanner, draw_bias, form_image
+from monai_transfer.simulation.rules import check_request, checked_session
+from monai_transfer.simulation.scan import scan
+from monai_transfer.simulation.scanner import MODALITIES, Scanner
 from monai_transfer.simulation.slices import scan_on_slices
 from monai_transfer.simulation.visits import SESSIONS, session_sources, sessions_of
 
@@ -142,6 +144,43 @@ def simulate_visits(
     )
 
 
+def simulate_stroke(
+    mask: Image,
+    *,
+    index: int = 0,
+    spacing_mm: float = 1.0,
+    seed: int = 0,
+    protocol: str | None = None,
+) -> Subject:
+    """Simulate the T1 of a patient whose lesion has a given shape, as of a real one.
+
+    Args:
+        mask: lesion over 0, in MNI152 space or one like it, such as Colin27; it is carried into the
+            patient by the inverse of the patient's map to the template.
+        index: decides about the brain, as in the cohort ``stroke``.
+        spacing_mm: edge of a voxel.
+        seed: likewise.
+        protocol: see :func:`simulate_subject`.
+
+    Returns:
+        A subject of ``stroke``, of which the mask takes the place of the lesions.
+
+    Raises:
+        InputError: an unknown protocol, numbers out of range, or a mask without a lesion.
+    """
+    check_request("stroke", spacing_mm=spacing_mm, seed=seed, protocol=protocol)
+    (subject,) = _simulated(
+        "stroke",
+        index,
+        spacing_mm=spacing_mm,
+        seed=seed,
+        protocol=protocol,
+        sessions=[None],
+        lesion=mask,
+    )
+    return subject
+
+
 def _simulated(
     disease: str,
     index: int,
@@ -150,11 +189,12 @@ def _simulated(
     seed: int,
     protocol: str | None,
     sessions: Sequence[str | None],
+    lesion: Image | None = None,
 ) -> list[Subject]:
     if index < 0:
         raise InputError("simulate", "index", "be 0 or more", got=index)
     body_key, scan_key = np.random.SeedSequence([seed, index, DISEASES.index(disease)]).spawn(2)
-    body, scan = np.random.default_rng(body_key), np.random.default_rng(scan_key)
+    body, scanning = np.random.default_rng(body_key), np.random.default_rng(scan_key)
     if disease == "natural":
         pictures = picture_grid(spacing_mm)
         image, label = draw_pictures(body, pictures)
@@ -162,24 +202,19 @@ def _simulated(
     grid = GRIDS[disease].respaced(spacing_mm)
     # One thread: sums are then always taken in the same order, and small products do not wait.
     with threadpool_limits(1):
-        _, bodies = draw_bodies(body, grid, disease=disease, index=index, sessions=sessions)
+        _, bodies = draw_bodies(
+            body, grid, disease=disease, index=index, sessions=sessions, lesion=lesion
+        )
         scans = (
             _scans_of_visits(scan_key, bodies, grid)
             if disease == "wmh"
-            else [_scan(scan, bodies[None], _draw_protocol(scan, disease, protocol), grid)]
+            else [_scan(scanning, bodies[None], disease=disease, protocol=protocol, grid=grid)]
         )
     grade = grade_of(index) if disease == "brats" else None
     return [
-        Subject(disease, index, grade, *scan, session, _others(bodies[session], grid))
-        for session, scan in zip(sessions, scans, strict=True)
+        Subject(disease, index, grade, *taken, session, _others(bodies[session], grid))
+        for session, taken in zip(sessions, scans, strict=True)
     ]
-
-
-def _draw_protocol(rng: np.random.Generator, disease: str, protocol: str | None) -> Scanner:
-    """The scanner of a subject with the series of its cohort; of T1 alone, a volume."""
-    modalities = SERIES[disease]
-    among = PROTOCOLS if modalities == MODALITIES else VOLUMES
-    return draw_scanner(rng, protocol, among=among).only(modalities)
 
 
 def _others(seen: Seen, grid: Grid) -> dict[str, Labels]:
@@ -192,50 +227,6 @@ def _whole(label: Labels, mixture: Mixture, grid: Grid) -> Labels:
     out = np.zeros(grid.shape, np.uint8)
     out[mixture.anatomy.window] = label
     return out
-
-
-def checked_session(disease: str, session: str | None) -> str | None:
-    """The session that is meant.
-
-    Raises:
-        InputError: one that the disease does not have.
-    """
-    if disease != "wmh":
-        if session is not None:
-            raise InputError("simulate", "session", f"be left out for {disease}", got=session)
-        return None
-    if session is not None and session not in SESSIONS:
-        raise choice("simulate", "session", session, SESSIONS)
-    return session or SESSIONS[0]
-
-
-def check_request(
-    disease: str, *, spacing_mm: float, seed: int, protocol: str | None, raw: bool = False
-) -> None:
-    """Refuse what cannot be simulated.
-
-    Raises:
-        InputError: for an unknown disease or protocol, raw scans of a cohort that has none, or
-            numbers out of range.
-    """
-    if disease not in DISEASES:
-        raise choice("simulate", "disease", disease, DISEASES)
-    if raw and disease not in RAW:
-        rule = f"be left out for {disease}, which there is prepared only"
-        todo = f"Of {', '.join(RAW)} there are raw scans."
-        raise InputError("simulate", "raw", rule, todo=todo)
-    if protocol is not None and disease == "natural":
-        rule = "be left out for natural, whose pictures have no scanner"
-        raise InputError("simulate", "protocol", rule, got=protocol)
-    if protocol is not None and protocol not in PROTOCOLS:
-        raise choice("simulate", "protocol", protocol, PROTOCOLS)
-    if protocol is not None and disease == "wmh":
-        rule = "be left out for wmh, whose sessions have their own"
-        raise InputError("simulate", "protocol", rule, got=protocol)
-    if not 0.5 <= spacing_mm <= 10.0:
-        raise InputError("simulate", "spacing_mm", "lie between 0.5 and 10", got=spacing_mm)
-    if seed < 0:
-        raise InputError("simulate", "seed", "be 0 or more", got=seed)
 
 
 def _scans_of_visits(
@@ -259,28 +250,16 @@ def _scans_of_visits(
     return scans
 
 
-def _scan(rng: np.random.Generator, seen: Seen, scanner: Scanner, grid: Grid) -> Scan:
-    """The stored images and the label on the whole grid."""
+def _scan(
+    rng: np.random.Generator, seen: Seen, *, disease: str, protocol: str | None, grid: Grid
+) -> Scan:
+    """The stored images and the label on the whole grid; of T1 alone, a volume."""
     mixture, pathology = seen
-    anatomy = mixture.anatomy
-    appearance = draw_appearance(
-        rng, anatomy, names=tuple(mixture.fractions), field_tesla=scanner.field_tesla
+    modalities = SERIES[disease]
+    among = PROTOCOLS if modalities == MODALITIES else VOLUMES
+    scanner = draw_scanner(rng, protocol, among=among).only(modalities)
+    images = np.zeros((len(modalities), *grid.shape), np.int16)
+    images[(slice(None), *mixture.anatomy.window)] = scan(
+        rng, mixture, scanner, names=BRAIN_TISSUES[disease]
     )
-    images = np.zeros((len(scanner.sequences), *grid.shape), np.int16)
-    label = _whole(pathology.label, mixture, grid)
-    for whole, (modality, sequence) in zip(images, scanner.sequences.items(), strict=True):
-        see = scanner.seeing(modality)
-        white = see(appearance.tissues["wm"])
-        image = form_image(
-            rng,
-            ideal_volume(mixture, appearance, see=see),
-            sequence=sequence,
-            scanner=scanner,
-            bias=draw_bias(rng, anatomy, cv=scanner.bias_cv),
-            spacing_mm=anatomy.grid.spacing_mm,
-            reference=white,
-        )
-        image *= np.float32(scanner.gain * np.exp(rng.normal(0.0, 0.4)) / white)
-        stored = np.clip(np.rint(image), 1, np.iinfo(np.int16).max).astype(np.int16)
-        whole[anatomy.window] = np.where(anatomy.brain, stored, np.int16(0))
-    return images, label, grid, scanner
+    return images, _whole(pathology.label, mixture, grid), grid, scanner

@@ -33,10 +33,10 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "cortical": Kind(0.38, 30.0, 1.1),
-        "subcortical": Kind(0.47, 1.8, 1.2),
-        "cerebellar": Kind(0.08, 3.0, 1.3),
-        "brain stem": Kind(0.07, 0.5, 0.8),
+        "cortical": Kind(0.31, 26.0, 1.1),
+        "subcortical": Kind(0.52, 1.5, 1.2),
+        "cerebellar": Kind(0.09, 2.5, 1.3),
+        "brain stem": Kind(0.08, 0.4, 0.8),
     }
 )
 """Where infarcts lie and how large they are (see :mod:`monai_transfer.simulation.stroke`)."""
