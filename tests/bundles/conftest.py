@@ -40,6 +40,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SPACING_MM = 6.0
 
 
+_SEGMENTED = frozenset({"overlays.png", "overlays", "predictions"})
+
+
 @dataclass(frozen=True)
 class About:
     """What tells a bundle from the others, and what of it is tiny here."""
@@ -56,6 +59,7 @@ class About:
     split: Mapping[str, int] = field(default_factory=dict)  # unless the manifest tells it
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    left: frozenset[str] = _SEGMENTED  # in a run's folder, by its test
     channels: tuple[str, ...] = ()  # if not all of the cohort
     segments: bool = True  # else it tells what is in each slice, or restores the image
     restores: bool = False
@@ -110,6 +114,7 @@ _LESIONS: dict[str, Any] = {
     "source": "tissue_source",
     "strategy": "encoder_latent",
     "tensors": 380,
+    "left": _SEGMENTED | {"slice_scores.csv", "detection.csv", "detection.png"},
 }
 _REGIONS = (
     *("cerebellum", "brain stem", "basal ganglia and thalami", "ventricular csf"),
@@ -125,6 +130,7 @@ BUNDLES = {
             "network": partial(ResNetSegmenter, 1, 8, filters=8),
             "regions": _REGIONS,
             "score": "mean_iou",
+            "left": _SEGMENTED | {"slice_scores.csv"},
         },
     ),
     "autoencoder_source": About(
@@ -164,6 +170,7 @@ BUNDLES = {
         recipe="z22_bahc",
         tensors=328,
         split={"validation": 1, "test": 1},
+        left=frozenset({"presence.csv", "presence"}),
         segments=False,
     ),
     "tissue_source": About(
@@ -173,6 +180,7 @@ BUNDLES = {
         score="mean_iou",
         recipe="z22_bahc",
         tensors=380,
+        left=_SEGMENTED | {"slice_scores.csv"},
         **_Z22,
     ),
     "wmh_ft": About(cohort="wmh_followup", source="wmh_source", strategy="last:3", **_G17),
@@ -224,7 +232,7 @@ class Room:
         if about.recipe.startswith("z22"):
             chain = z22(about.recipe[4:], spacing_mm=about.options.get("spacing_mm", 2.0))
             slices = sum(int(slices_with_image(chain(e)["image"]).sum()) for e in entries)
-            return math.ceil(slices / 32)
+            return slices // 32 + (slices % 32 > 1 or slices < 32)  # one alone joins the others
         lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
         # around a quarter of the lesion voxels, and around as many others
         patches = sum(2 * math.ceil(voxels / 4) for voxels in lesions)

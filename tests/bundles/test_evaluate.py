@@ -29,7 +29,7 @@ def test_an_evaluation_scores_the_test_subjects_and_trains_nothing(
     assert "1 test subjects" in said
     assert "strategy direct" in said
     left = {path.name for path in Path("out").iterdir()}
-    assert {"metrics.csv", "run.json", "transfer.json", "predictions", "overlays"} <= left
+    assert {"metrics.csv", "run.json", "transfer.json", *about.left} <= left
     assert not left & {"model.pt", "history.csv", "learning_curve.png", "tensorboard"}
     record = json.loads(Path("out/run.json").read_text())
     assert record["transfer"]["totals"]["loaded"]["tensors"] == about.tensors
