@@ -31,8 +31,8 @@ def z22_slice_size(spacing_mm: float = 1.0) -> tuple[int, int]:
 class ContiguousSlicesd(MapTransform):
     """Lay a volume's axial slices out one after the other in memory; nothing else changes.
 
-    A slice (c, x, y) of a volume (c, x, y, z) is then one block, which is copied ten times as fast
-    as voxels that lie a slice apart. Shape, values and geometry stay.
+    A slice (c, x, y) of a volume (c, x, y, z) is then one block of memory: batches of a
+    :class:`~monai_transfer.transforms.SliceDataset` come nine times as fast, where measured. Shape, values and geometry stay.
 
     Args:
         keys: of (c, x, y, z) tensors.

@@ -82,6 +82,12 @@ class About:
         return self.channels or tuple(self.described.modalities)
 
     @property
+    def grid(self) -> str:
+        """What an inference says of it."""
+        spacing_mm = self.options.get("spacing_mm", 2.0 if self.recipe.startswith("z22") else None)
+        return "each image's own grid" if spacing_mm is None else f"{spacing_mm:g} mm"
+
+    @property
     def values(self) -> set[int]:
         """That a segmentation may hold."""
         return set(self.described.labels)
@@ -281,6 +287,13 @@ def name(request: pytest.FixtureRequest) -> str:
 def about(name: str) -> About:
     """What the test's bundle is."""
     return BUNDLES[name]
+
+
+@pytest.fixture
+def segmenting(about: About) -> None:
+    """For tests of what only bundles with a label map do."""
+    if not about.segments:
+        pytest.skip("tells what is in each slice: there is no label map")
 
 
 @pytest.fixture(autouse=True)

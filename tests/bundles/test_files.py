@@ -21,7 +21,8 @@ SCALES = {"ms_source": {"standard_scale.json"}}
 
 FURTHER = {
     "wmh_ft": {"adabn.json"},
-    **dict.fromkeys(("structures_source", "tissue_source"), {"natural.json"}),
+    "structures_source": {"natural.json"},
+    "tissue_source": {"natural.json"},
 }
 """Configs that not every bundle has."""
 

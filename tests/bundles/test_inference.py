@@ -6,6 +6,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -46,14 +47,14 @@ def regridded(folder: Path) -> None:
         nib.save(nib.Nifti1Image(voxels, affine), path)
 
 
+@pytest.mark.usefixtures("segmenting")
 def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
     name: str, about: Any, infer: Callable[..., str], room: Any
 ):
     folder = copied(name, room, labels=False)
     regridded(folder)
     said = infer(name, folder)
-    grid = "6 mm" if "spacing_mm" in about.options else "each image's own grid"
-    assert f"Segmenting 2 subjects at {grid} with " in said
+    assert f"Segmenting 2 subjects at {about.grid} with " in said
     assert "Everything is in out: " in said
     subjects = find_subjects(about.described.images_alone(), folder)
     names = [f"{s.subject}.nii.gz" for s in subjects]
@@ -94,7 +95,8 @@ def test_without_a_folder_the_simulated_test_subjects_are_segmented(
         lambda *_, **__: (about.described, room.cohort(name)),
     )
     infer(name, room.cohort(name), dataset_dir="$None")
-    assert len(list(Path("out").glob("*.nii.gz"))) == 1  # a fifth of five, or as a table tells
+    kind = "*.nii.gz" if about.segments else "*.csv"
+    assert len(list(Path("out").glob(kind))) == 1  # a fifth of five, or as a table tells
 
 
 def test_a_broken_image_is_refused_before_any_is_segmented(
@@ -141,12 +143,37 @@ def test_weights_of_a_training_are_taken(
     assert (first != second).any()
 
 
+def test_an_unlabelled_folder_becomes_tables_of_what_each_slice_shows(
+    infer: Callable[..., str], room: Any
+):
+    name, folder = "structures_source", copied("structures_source", room, labels=False)
+    said = infer(name, folder)
+    assert "Segmenting 2 subjects at 2 mm with " in said
+    subjects = find_subjects(room.about(name).described.images_alone(), folder)
+    names = [f"{s.subject}.csv" for s in subjects]
+    assert {path.name for path in Path("out").iterdir()} == {*names, "run.json", "status.json"}
+    assert json.loads(Path("out/run.json").read_text())["outputs"] == names
+    for subject in subjects:
+        table = pd.read_csv(Path("out", f"{subject.subject}.csv"))
+        assert list(table) == ["slice", "z_mm", *room.about(name).regions]
+        assert table["slice"].is_monotonic_increasing
+        np.testing.assert_allclose(table["z_mm"], 2 * table["slice"] - 71.5)  # the template's grid
+        assert table.iloc[:, 2:].min().min() > 0
+        assert table.iloc[:, 2:].max().max() < 1
+        image = nib.load(folder / subject.images[0])
+        brain = np.flatnonzero(np.asanyarray(image.dataobj).any((0, 1)))
+        places_mm = image.affine[2, 2] * brain + image.affine[2, 3]
+        assert abs(table["z_mm"].min() - places_mm.min()) < 6  # no more than its voxels
+
+
+@pytest.mark.usefixtures("segmenting")
 def test_what_monai_label_takes_from_the_config_segments_one_4d_image(
     name: str, about: Any, room: Any
 ):
     """As its BundleInferTask does: a bare parser, ``bundle_root`` set, no saving of ours."""
     subject = find_subjects(about.described, room.cohort(name))[0]
-    images = [nib.load(room.cohort(name) / path) for path in subject.images]
+    chosen = dict(zip(about.described.modalities, subject.images, strict=True))
+    images = [nib.load(room.cohort(name) / chosen[channel]) for channel in about.modalities]
     stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
     nib.save(nib.Nifti1Image(stacked, images[0].affine), "four.nii.gz")
     parser = ConfigParser()
