@@ -59,15 +59,17 @@ def score_reconstruction(restored: Tensor, image: Tensor) -> dict[str, float]:
     inside = [slices[brain.expand_as(slices)][None, None] for slices in pair]
     return {
         "ssim": _similarity(pair, brain),
-        "psnr_db": float(PSNRMetric(max_val=1.0)(*inside).squeeze()),
-        "l1": float(MAEMetric()(*inside).squeeze()),
+        "psnr_db": float(torch.as_tensor(PSNRMetric(max_val=1.0)(*inside))),
+        "l1": float(torch.as_tensor(MAEMetric()(*inside))),
     }
 
 
 def _similarity(pair: list[Tensor], brain: Tensor) -> float:
     holds = brain.flatten(1).any(dim=1)
-    window = {"kernel_size": (WINDOW, WINDOW), "kernel_sigma": (_SIGMA, _SIGMA)}
-    by_window, _ = compute_ssim_and_cs(*(slices[holds] for slices in pair), 2, **window)
+    restored, image = (slices[holds] for slices in pair)
+    by_window, _ = compute_ssim_and_cs(
+        restored, image, 2, kernel_size=(WINDOW, WINDOW), kernel_sigma=(_SIGMA, _SIGMA)
+    )
     margin = WINDOW // 2
     centres = brain[holds][..., margin:-margin, margin:-margin].expand_as(by_window)
     return float(by_window[centres].mean())

@@ -20,15 +20,13 @@ LEAK = 0.3
 DIVISOR = 16
 """What the segmentor's four halvings need a side of the image to be a multiple of."""
 
-_NORM = {"eps": 1e-5, "momentum": 0.1}
-
 
 def _halving(in_channels: int, out_channels: int, *, first: bool) -> nn.Sequential:
     """Convolution of stride 2; the first has a bias where the others have batch norm."""
     conv = nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=first)
     layers: OrderedDict[str, nn.Module] = OrderedDict(conv=conv)
     if not first:
-        layers["norm"] = nn.BatchNorm2d(out_channels, **_NORM)
+        layers["norm"] = nn.BatchNorm2d(out_channels)
     layers["activation"] = nn.LeakyReLU(LEAK, inplace=True)
     return nn.Sequential(layers)
 
@@ -37,7 +35,7 @@ def _doubling(in_channels: int, out_channels: int) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["resize"] = nn.Upsample(scale_factor=2, mode="bilinear")
     layers["conv"] = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
-    layers["norm"] = nn.BatchNorm2d(out_channels, **_NORM)
+    layers["norm"] = nn.BatchNorm2d(out_channels)
     layers["activation"] = nn.ReLU(inplace=True)
     return nn.Sequential(layers)
 
@@ -87,8 +85,8 @@ class Segmentor(nn.Module):
         convolutions 3×3, skip connections. Not stated there or in Giacomello 2020, and taken from
         the code that goes with the latter (github.com/edoardogiacomello/SegAN-CAT): widths, skips
         added, leaky ReLU of 0.3 going down and ReLU going up, no batch norm in the first and the
-        last layer, normal weights of variance 2 / (k²·filters). Two logits in the place of a
-        sigmoid are ours.
+        last layer, normal weights of variance 2 / (k²·filters). Ours: two logits in the
+        place of a sigmoid, and PyTorch's momentum of batch norm.
 
     Example:
         >>> Segmentor(1, filters=4)(torch.zeros(1, 1, 32, 48)).shape

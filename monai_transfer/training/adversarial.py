@@ -85,7 +85,8 @@ class AdversarialTrainer(monai.engines.AdversarialTrainer):
 def unwrapped(network: nn.Module) -> nn.Module:
     """A network without the wrapper of data parallelism."""
     parallel = isinstance(network, DataParallel | DistributedDataParallel)
-    return network.module if parallel else network
+    inner: nn.Module = network.module if parallel else network  # type: ignore[assignment]
+    return inner
 
 
 def adversarial_losses(output: Mapping[str, Any]) -> dict[str, float]:

@@ -146,6 +146,7 @@ BUNDLES = {
         score="ssim",
         recipe="z22_bahc",
         tensors=380,
+        left=frozenset({"reconstructions.png"}),
         segments=False,
         restores=True,
         **_Z22,
