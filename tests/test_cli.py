@@ -117,6 +117,18 @@ def test_a_fault_of_the_user_is_one_line_and_status_1(tmp_path: Path):
     assert shown.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("verb", [["bundles"], ["manifest", "build", "clinic.json"]])
+def test_a_reader_that_has_seen_enough_ends_a_verb_without_a_word(verb: list[str], clinic: Path):
+    paths = ["--dataset-dir", "scans", "--output", "new.json"] if "build" in verb else []
+    seen, written = os.pipe()
+    os.close(seen)  # as head does after its ten lines
+    line = [sys.executable, "-m", "monai_transfer", *verb, *paths]
+    ends = {"stdout": written, "stderr": subprocess.PIPE, "cwd": clinic}
+    done = subprocess.run(line, **ends, check=False)
+    os.close(written)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_debug_shows_where_a_fault_was_found(tmp_path: Path):
     shown = command("--debug", "manifest", "check", tmp_path / "nothing.json")
     assert isinstance(shown.exception, InputError)
@@ -183,7 +195,7 @@ def test_an_interrupted_simulation_says_how_far_it_is_and_leaves_nothing_half_do
 def test_an_unknown_disease_is_answered_with_the_known_ones(tmp_path: Path):
     shown = command("simulate", "brat", "--subjects", 1, "--output", tmp_path)
     assert shown.exit_code == 1
-    assert "must be one of brats, ms, wmh, got brat. Did you mean brats?" in shown.stderr
+    assert "stroke, tissue, wmh, got brat. Did you mean brats?" in shown.stderr
 
 
 @pytest.mark.parametrize(
@@ -232,6 +244,14 @@ def test_build_takes_a_part_of_a_data_set_only_when_told(clinic: Path):
     assert refused.exit_code == 1
     assert "must be 6 as in the paper, got 5" in refused.stderr
     assert build(clinic, "--partial").exit_code == 0
+
+
+def test_build_of_a_simulated_folder_names_the_manifests_that_describe_it(tmp_path: Path):
+    (tmp_path / "simulation.json").write_text('{"disease": "wmh", "raw": false}')
+    output = ("--output", tmp_path / "list.json")
+    result = command("manifest", "build", "brats2018", "--dataset-dir", tmp_path, *output)
+    assert result.exit_code == 1
+    assert "described by simulated_wmh_baseline, simulated_wmh_followup." in result.output
 
 
 def test_a_clean_datalist_passes_the_check(clinic: Path):

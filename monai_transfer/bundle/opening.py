@@ -15,7 +15,7 @@ from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
     build_datalist,
-    empty_shares,
+    empty_splits,
     find_subjects,
     manifest_path,
     read_datalist,
@@ -23,6 +23,7 @@ from monai_transfer.data import (
     require_clean,
 )
 from monai_transfer.errors import InputError
+from monai_transfer.simulation.record import manifests_named
 from monai_transfer.training import console, progress_bar
 
 _DEFAULT_TEST = 0.2
@@ -114,7 +115,8 @@ def find_images(
     if dataset_dir is None:
         return open_cohort(disease, modalities, spacing_mm=spacing_mm, required=["test"])
     described = read_manifest(manifest_path(manifest)).images_alone()
-    subjects = find_subjects(described, dataset_dir)
+    with manifests_named(Path(dataset_dir), described.name):
+        subjects = find_subjects(described, dataset_dir)
     content: dict[str, Any] = {
         "name": described.name,
         "modality": {str(i): name for i, name in enumerate(described.modalities)},
@@ -163,9 +165,11 @@ def _content(
         told = described.split.told is not None
         test = None if told else described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
-    content = build_datalist(read_manifest(path), dataset_dir)
+    given = read_manifest(path)
+    with manifests_named(Path(dataset_dir), given.name):
+        content = build_datalist(given, dataset_dir)
     if idist.get_rank() == 0:
-        for line in empty_shares(content):
+        for line in empty_splits(content):
             console.print(f"warning: {line}", highlight=False, markup=False)
     return content, Path(dataset_dir)
 

@@ -25,6 +25,7 @@ from monai_transfer.bundle.references import (
     is_used,
     normalised,
     parameters,
+    reached,
     references,
     unfold,
 )
@@ -53,8 +54,8 @@ def check_overrides(*, debug: bool = False) -> None:
 
     Raises:
         InputError: a key that nothing uses, with the close matches; or an option of another kind
-            than its default, or out of its range; tracking without its packages; or a transfer that
-            cannot be made.
+            than its default, or out of its range; tracking without its packages; a transfer that
+            cannot be made, or that leaves a training nothing to train.
         SystemExit: after the list of options.
     """
     if not debug and is_program():
@@ -81,7 +82,9 @@ def check_overrides(*, debug: bool = False) -> None:
     check_options(options)
     _require_place(options, config)
     if "adaptation" in config:  # an unknown strategy or source, before the data are opened
-        workflow.parser.get_parsed_content("adaptation")
+        adaptation = workflow.parser.get_parsed_content("adaptation")
+        if ("optimizer",) in reached(config, (workflow.run_id,)):
+            adaptation.parameter_groups(1.0)  # refused if nothing is left to train
 
 
 def _require_place(options: Mapping[str, Any], config: Mapping[str, Any]) -> None:

@@ -65,6 +65,32 @@ def references(config: Any) -> set[Id]:
     return {found for child in children for found in references(child)}
 
 
+def reached(config: Mapping[str, Any], start: Id) -> set[Id]:
+    """Ids that an entry refers to, and that these refer to in turn.
+
+    Args:
+        config: normalised.
+        start: id of the entry.
+
+    Example:
+        >>> sorted(reached({"run": ["$@a.go()"], "a": {"x": "@b"}, "b": 1, "c": "@b"}, ("run",)))
+        [('a',), ('b',)]
+    """
+    found: set[Id] = set()
+    waiting = [start]
+    while waiting:
+        level: Any = config
+        for key in waiting.pop():
+            if isinstance(level, list) and key.isdecimal():
+                level = dict(enumerate(level)).get(int(key))
+            else:
+                level = level.get(key) if isinstance(level, Mapping) else None
+        further = references(level) - found
+        found |= further
+        waiting += further
+    return found
+
+
 def changed(config: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> Iterator[Id]:
     """Ids that have a value which none of the files gives them; the innermost mappings' keys.
 

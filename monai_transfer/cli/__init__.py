@@ -35,6 +35,8 @@ class _Verbs(TyperGroup):
                 return super().invoke(ctx)
         except Interrupted as stop:
             raise typer.Exit(stop.status) from stop
+        except BrokenPipeError:  # whoever read has seen enough; typer ends quietly
+            raise
         except (InputError, OSError) as error:
             if ctx.params["debug"]:
                 raise
@@ -133,14 +135,21 @@ def build(
     )
 
     require_new(output, overwrite=overwrite)
-    datalist = build_datalist(
-        read_manifest(manifest_path(description)),
-        dataset_dir,
-        seed=seed,
-        validation=validation,
-        test=test,
-        check_counts=not partial,
-    )
+    described = read_manifest(manifest_path(description))
+    try:
+        datalist = build_datalist(
+            described,
+            dataset_dir,
+            seed=seed,
+            validation=validation,
+            test=test,
+            check_counts=not partial,
+        )
+    except InputError:
+        from monai_transfer.simulation.record import manifests_named  # which takes seconds
+
+        with manifests_named(dataset_dir, described.name):
+            raise
     write_datalist(datalist, output)
     tell_split(datalist, output)
 

@@ -7,7 +7,12 @@ import typer
 
 
 def simulate(
-    disease: Annotated[str, typer.Argument(help="ms or wmh (lesions), or brats (tumours).")],
+    disease: Annotated[
+        str,
+        typer.Argument(
+            help="ms, wmh, stroke (lesions), brats (tumours), tissue, anatomy (healthy), natural."
+        ),
+    ],
     *,
     subjects: Annotated[int, typer.Option(min=1, help="How many subjects.")],
     output: Annotated[Path, typer.Option(help="Folder to write into; made if it is missing.")],
@@ -30,12 +35,15 @@ def simulate(
     Every subject is MNI152 anatomy under a random deformation, with pathology mixed in as tissue
     fractions and t1, t1c, t2 and flair computed from the MR signal equations. wmh is small vessel
     disease: t1 and flair on the flair's thick slices, at baseline and for most years later on
-    another scanner. It looks like MRI and is not real data: the headers say so. The same command
-    goes on where it was interrupted, and makes again what is broken.
+    another scanner. stroke, tissue (with structures) and anatomy (seven regions) are t1 alone on
+    the MNI152 grid; natural is no brain but textures and shapes, a stand-in for natural images. It
+    looks like MRI and is not real data: the headers say so. The same command goes on where it was
+    interrupted, and makes again what is broken.
 
-    With --raw every series is a whole head in a pose of its own, in oblique slices, for
-    `preprocess simulated_ms_raw`, `simulated_brats_raw` or `simulated_wmh_baseline_raw`. The label
-    lies on the FLAIR; brain masks and transforms between the series are in `truth`.
+    With --raw, of ms, brats and wmh, every series is a whole head in a pose of its own, in oblique
+    slices, for `preprocess simulated_ms_raw`, `simulated_brats_raw` or
+    `simulated_wmh_baseline_raw`. The label lies on the FLAIR; brain masks and transforms between
+    the series are in `truth`.
 
     Example: `monai-transfer simulate brats --subjects 285 --output brats2018`
     """

@@ -42,10 +42,10 @@ Partial: TypeAlias = Annotated[
 
 
 def tell_split(datalist: Mapping[str, Any], path: Path) -> None:
-    """Say how many subjects each split of a datalist holds; warn of shares that came to nobody."""
-    from monai_transfer.data import empty_shares
+    """Say how many subjects each split of a datalist holds; warn of what is empty."""
+    from monai_transfer.data import empty_splits
 
-    for warning in empty_shares(datalist):
+    for warning in empty_splits(datalist):
         typer.echo(f"warning: {warning}", err=True)
     sizes = (f"{len(datalist[split])} {split}" for split in ("training", "validation", "test"))
     typer.echo(f"{path}: {', '.join(sizes)}")

@@ -2,7 +2,7 @@
 
 from monai_transfer.data.datalist import (
     build_datalist,
-    empty_shares,
+    empty_splits,
     read_datalist,
     write_datalist,
 )
@@ -19,7 +19,7 @@ __all__ = [
     "Subject",
     "build_datalist",
     "check_datalist",
-    "empty_shares",
+    "empty_splits",
     "find_subjects",
     "manifest_names",
     "manifest_path",

@@ -95,14 +95,14 @@ def build_datalist(
     }
 
 
-def empty_shares(datalist: Mapping[str, Any]) -> list[str]:
-    """A line for each split that is empty because its share of the patients was rounded to none.
+def empty_splits(datalist: Mapping[str, Any]) -> list[str]:
+    """A line for each split that is empty though nobody asked for that.
 
     A share is rounded and never raised to one: of so few patients, who is left to train on is not
     for a default to decide.
 
     Args:
-        datalist: from :func:`build_datalist`.
+        datalist: from :func:`build_datalist`, or of those of its subjects that could be prepared.
 
     Example:
         >>> listed = {
@@ -110,16 +110,28 @@ def empty_shares(datalist: Mapping[str, Any]) -> list[str]:
         ...     "validation": [],
         ...     "test": [],
         ... }
-        >>> empty_shares({**listed, "split": {"validation": 0.2, "test": 0.0}})
+        >>> empty_splits({**listed, "split": {"validation": 0.2, "test": 0.0}})
         ['validation: a share of 0.2 of 2 patients is rounded to 0. Ask for a number of patients.']
     """
     patients = len({entry["patient"] for split in SPLITS for entry in datalist[split]})
-    return [
-        f"{split}: a share of {datalist['split'][split]} of {patients} patients is rounded to 0. "
-        "Ask for a number of patients."
-        for split in ("validation", "test")
-        if datalist["split"].get(split) and not datalist[split]
-    ]
+    reasons = {split: _why_empty(datalist["split"], split, patients) for split in SPLITS}
+    return [f"{s}: {reason}" for s, reason in reasons.items() if reason and not datalist[s]]
+
+
+def _why_empty(plan: Mapping[str, Any], split: str, patients: int) -> str:
+    """Why nobody of so many patients is in a split; empty where that was asked for."""
+    held_out = [plan.get("validation"), plan.get("test")]
+    if "column" in plan and held_out == [None, None]:
+        return f"the column {plan['column']} of {plan['file']} puts nobody there."
+    if split == "training":
+        if sum(share for share in held_out if isinstance(share, float)) >= 1:
+            return ""
+        return f"nobody of {patients} patients is left. Keep fewer for validation and test."
+    asked = plan.get(split)
+    if isinstance(asked, float) and asked and not round(asked * patients):
+        rounded = f"a share of {asked} of {patients} patients is rounded to 0."
+        return f"{rounded} Ask for a number of patients."
+    return f"nobody is there; {asked} was asked for." if asked else ""
 
 
 def write_datalist(datalist: Mapping[str, Any], path: str | os.PathLike[str]) -> None:

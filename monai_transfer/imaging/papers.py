@@ -115,7 +115,7 @@ def z22_recipe(dataset: str, *, spacing_mm: float = 1.0) -> Recipe:
     """
     if dataset not in Z22_DROPPED_SLICES:
         raise choice("z22", "data set", dataset, Z22_DROPPED_SLICES)
-    if not isinstance(spacing_mm, int | float) or not spacing_mm > 0:
+    if not spacing_mm or not spacing_mm > 0:  # a bundle's option may be None
         raise InputError("z22", "spacing_mm", "be above 0", got=spacing_mm)
     dropped = Z22_DROPPED_SLICES[dataset]
     loading = replace(Z22.loading, dropped_slices=dropped)

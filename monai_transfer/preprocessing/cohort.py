@@ -26,6 +26,7 @@ from monai_transfer.preprocessing.derivatives import visit_of
 from monai_transfer.preprocessing.description import Source, Summary, describe_cohort
 from monai_transfer.preprocessing.methods import Methods, versions
 from monai_transfer.preprocessing.work import STAGED, Job, Outcome, run
+from monai_transfer.simulation.record import manifests_named
 
 COHORT = "preprocessing.json"
 
@@ -67,7 +68,7 @@ def preprocess_cohort(
     Raises:
         InputError: what :func:`~monai_transfer.data.build_datalist` refuses; an output folder that
             holds other subjects, or in which another run is at work; a given scale that the recipe
-            does not use, or without one of the modalities.
+            does not use, without one of the modalities, or other than the folder's.
 
     Example:
         ::
@@ -95,14 +96,15 @@ def preprocess_cohort(
 
 def _split(source: Source) -> dict[str, Any]:
     """The raw cohort's datalist: it says who is for training before anybody can fail."""
-    return build_datalist(
-        source.manifest,
-        source.dataset_dir,
-        seed=source.seed,
-        validation=source.validation,
-        test=source.test,
-        check_counts=not source.partial,
-    )
+    with manifests_named(source.dataset_dir, source.manifest.name):
+        return build_datalist(
+            source.manifest,
+            source.dataset_dir,
+            seed=source.seed,
+            validation=source.validation,
+            test=source.test,
+            check_counts=not source.partial,
+        )
 
 
 def _jobs(source: Source, recipe: Recipe, output: Path, *, methods: Methods) -> dict[str, Job]:
@@ -161,6 +163,7 @@ def _brought(
     needed, learned = first.recipe.preparation.nyul, False
     if scale is not None:
         _require_usable(scale, first)
+        _require_the_same(scale, _kept_scale(output, key))
     elif needed:
         scale = _kept_scale(output, key)
     failed: dict[str, Outcome] = {}
@@ -208,8 +211,17 @@ def _require_usable(scale: StandardScale, job: Job) -> None:
         raise InputError("standard scale", "it", rule, got=", ".join(scale.landmarks), todo=todo)
 
 
+def _require_the_same(scale: StandardScale, kept: StandardScale | None) -> None:
+    """Images on one scale are not made again on another without a word."""
+    if kept is None or kept == scale:
+        return
+    told = [f"learned from {s.subjects} {s.origin or 'subjects'}" for s in (kept, scale)]
+    todo = f"Choose another folder, or remove {SCALE_FILE}."
+    raise InputError("standard scale", "it", f"be the folder's, {told[0]}", got=told[1], todo=todo)
+
+
 def _kept_scale(output: Path, key: str) -> StandardScale | None:
-    """The scale that a run before this one learned by the same parameters."""
+    """The scale of a run before this one by the same parameters."""
     if not ((output / SCALE_FILE).is_file() and (output / COHORT).is_file()):
         return None
     same = read_json(output / COHORT).get("parameters") == key

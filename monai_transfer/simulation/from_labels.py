@@ -53,7 +53,8 @@ LABELS: Mapping[int, tuple[str, str, str]] = MappingProxyType(
 
 _IRON = {"pallidum": 1.0, "putamen": 0.45, "caudate": 0.35}
 _LIMBIC = ("hippocampus", "amygdala")
-_THALAMIC_WHITE = 0.45  # fraction of white matter in the thalamus, as in the template's maps
+# Structures of both tissues: fraction that is white, the thalamus' as in the template's maps.
+_WHITE = {"thalamus": 0.45, "brain stem": 0.85, "ventral diencephalon": 0.75}
 _PARTIAL_MM = 0.6
 
 
@@ -136,7 +137,8 @@ def _brain_box(labels: Image) -> tuple[npt.NDArray[np.int32], Grid, Window]:
     nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     filled = np.where(brain, volume[tuple(nearest)], 0).astype(np.int32)
     corner = stored.affine[:3, 3] + spacing * np.array([x.start, y.start, z.start])
-    grid = Grid(filled.shape, float(spacing), tuple(float(c) for c in corner))
+    a, b, c = (float(v) for v in corner)
+    grid = Grid(filled.shape, float(spacing), (a, b, c))
     window = tuple(slice(0, n) for n in filled.shape)
     return filled, grid, (window[0], window[1], window[2])
 
@@ -157,9 +159,10 @@ def _anatomy(volume: npt.NDArray[np.int32], grid: Grid, window: Window) -> Anato
         tissue: blurred([value for value, row in LABELS.items() if row[1] == tissue])
         for tissue in ("gm", "wm", "csf")
     }
-    thalamus = named("thalamus")
-    parts["wm"] += np.float32(_THALAMIC_WHITE) * thalamus
-    parts["gm"] -= np.float32(_THALAMIC_WHITE) * thalamus
+    for name, white in _WHITE.items():
+        moved = named(name) * np.float32(white - (_SIDES[name][1] == "wm"))
+        parts["wm"] += moved
+        parts["gm"] -= moved
     total = np.maximum(sum(parts.values()), np.float32(1e-6))
     gm, wm, csf = (
         np.where(brain, np.clip(part, 0.0, None) / total, 0.0).astype(np.float32)
@@ -169,10 +172,12 @@ def _anatomy(volume: npt.NDArray[np.int32], grid: Grid, window: Window) -> Anato
     inner = np.isin(volume, ventricles)
     away = ndimage.distance_transform_edt(~inner, sampling=grid.spacing_mm).astype(np.float32)
     none = np.zeros(volume.shape, np.float32)
-    iron: Array = np.sum([w * named(name) for name, w in _IRON.items()], axis=0)
+    iron: Array = np.zeros_like(none)
+    for name, weight in _IRON.items():
+        iron += np.float32(weight) * named(name)
     structures = {
-        "iron": iron.astype(np.float32),
-        "limbic": np.sum([named(name) for name in _LIMBIC], axis=0, dtype=np.float32),
+        "iron": iron,
+        "limbic": named(_LIMBIC[0]) + named(_LIMBIC[1]),
         "choroid": none,
         "sinus": none,
     }

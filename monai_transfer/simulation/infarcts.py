@@ -67,8 +67,8 @@ def score_infarct(rng: np.random.Generator, place: Place, kind: str, *, volume_m
         score = _cortical(rng, place, side=side, allowed=allowed)
     radius_mm = np.cbrt(3000.0 * volume_ml / (4.0 * np.pi))
     uneven = np.float32(min(1.0, radius_mm / 8.0))
-    score = score + uneven * (2.5 * place.broad + 1.2 * place.rough)
-    limited: Array = np.where(allowed, score, _NEVER).astype(np.float32)
+    outline = score + uneven * (2.5 * place.broad + 1.2 * place.rough)
+    limited: Array = np.where(allowed, outline, _NEVER).astype(np.float32)
     return limited
 
 
@@ -81,7 +81,7 @@ def _cortical(
     back_mm = -38.0 if name == "pca" else float(rng.uniform(-30.0, 15.0))
     apex = np.array([side * 24.0, back_mm, 12.0])
     wedge = _wedge(rng, place, apex, allowed=allowed & (inside_mm > 3.0))
-    score: Array = wedge - 1.5 * np.clip(-inside_mm, 0.0, None)
+    score: Array = wedge - np.float32(1.5) * np.clip(-inside_mm, 0.0, None)
     return score
 
 
@@ -101,7 +101,7 @@ def _wedge(
     cosine = (base @ offset) / (radius_mm * np.maximum(reach_mm, 1e-3))
     arc_mm = radius_mm * np.arccos(np.clip(cosine, -1.0, 1.0))
     inwards_mm = np.clip(radius_mm - reach_mm, 0.0, None)
-    score: Array = -np.hypot(arc_mm, 0.6 * inwards_mm)
+    score: Array = -np.hypot(arc_mm, 0.6 * inwards_mm).astype(np.float32)
     return score
 
 
@@ -112,5 +112,5 @@ def _ellipsoid(rng: np.random.Generator, place: Place, centre: _Point) -> Array:
     offset = place.template_mm - centre[:, None]
     along = course @ offset
     across = np.linalg.norm(offset - course[:, None] * along, axis=0)
-    score: Array = -np.hypot(across, along / float(rng.uniform(1.0, 2.2)))
+    score: Array = -np.hypot(across, along / float(rng.uniform(1.0, 2.2))).astype(np.float32)
     return score

@@ -3,6 +3,8 @@
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from monai_transfer._files import written_aside
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.request import ASIDE, Request
+from monai_transfer.simulation.visits import manifests_of
 
 REVISION = 10
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
@@ -83,3 +86,35 @@ def keep_record(simulated: Path, prepared: Path, *, by: str) -> None:
         record = json.loads((simulated / RECORD).read_text(encoding="utf-8"))
         with written_aside(prepared / RECORD) as aside:
             aside.write_text(json.dumps({**record, "prepared_by": by}, indent=2) + "\n")
+
+
+@contextmanager
+def manifests_named(folder: Path, manifest: str) -> Iterator[None]:
+    """Within it, what does not fit a simulated folder is answered with the manifests that do.
+
+    Args:
+        folder: of the data, perhaps real ones.
+        manifest: name of the one that it is read by.
+
+    Raises:
+        InputError: the one raised within it; with these names, if a record says that the folder was
+            simulated.
+    """
+    try:
+        yield
+    except InputError as error:
+        names = _described_by(folder)
+        if not names or manifest in names:
+            raise
+        todo = f"The folder was simulated; it is described by {', '.join(names)}. {error.todo}"
+        raise InputError(error.where, error.what, error.rule, got=error.got, todo=todo) from error
+
+
+def _described_by(folder: Path) -> list[str]:
+    """Manifests of a folder, by its record; none without one."""
+    if not (folder / RECORD).is_file():
+        return []
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    if "prepared_by" in record:
+        return [(folder / "manifest.json").as_posix()]
+    return manifests_of(record["disease"], raw=record.get("raw", False))

@@ -12,7 +12,7 @@ from monai_transfer.simulation.anatomy import Anatomy, Mask
 from monai_transfer.simulation.fields import Array, smooth_field
 from monai_transfer.simulation.infarcts import Place, score_infarct
 from monai_transfer.simulation.pathology import Pathology, soft_step, threshold_for_volume
-from monai_transfer.simulation.template import Points
+from monai_transfer.simulation.template import Points, column
 from monai_transfer.simulation.territories import KINDS
 from monai_transfer.simulation.tissues import STROKE_TISSUES
 
@@ -20,6 +20,7 @@ _RANGE_ML = (0.01, 284.0)
 _SUBACUTE = 0.25  # of patients
 _FURTHER = 0.7  # lesions beside the primary one, on average
 _APART_MM = 6.0
+_AROUND = 8  # voxels around a given mask
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,14 @@ def stroke_of_mask(
     inside = np.asarray(mask.voxels) > 0
     if not inside.any() or inside.all():
         raise InputError("simulate", "lesion mask", "hold some lesion and some background")
+    box = ndimage.find_objects(inside.astype(np.uint8))[0]
+    inside = np.pad(inside[box], _AROUND)
     spacing = mask.spacing_mm
     outwards = ndimage.distance_transform_edt(~inside, sampling=spacing)
     signed = ndimage.distance_transform_edt(inside, sampling=spacing) - outwards
     to_voxel = np.linalg.inv(mask.affine)
-    at = np.tensordot(to_voxel[:3, :3], template_mm, axes=1) + to_voxel[:3, 3].reshape(3, 1, 1, 1)
+    first = to_voxel[:3, 3] - [side.start - _AROUND for side in box]
+    at = np.tensordot(to_voxel[:3, :3], template_mm, axes=1) + column(first, 4)
     depth_mm = ndimage.map_coordinates(
         signed.astype(np.float32), at.astype(np.float32), order=1, mode="nearest"
     )

@@ -133,7 +133,7 @@ def region_label(anatomy: Anatomy, template_mm: Points) -> Labels:
     names = ("extracerebral csf", "cortical grey matter", "white matter")
     lookup = np.array([0, *(value[name] for name in names)], np.uint8)
     label: Labels = lookup[tissue]
-    solid = anatomy.brain & (tissue > TISSUE_VALUES["csf"])
+    solid = _solid(anatomy)
     stem = brain_stem(anatomy, template_mm)
     label[solid & below_tentorium(template_mm)] = value["cerebellum"]
     label[stem] = value["brain stem"]
@@ -155,7 +155,7 @@ def nuclei(anatomy: Anatomy, template_mm: Points) -> dict[str, Mask]:
     """
     nearness = {name: _nearness(shape, template_mm) for name, shape in NUCLEI.items()}
     nearest = np.min(list(nearness.values()), axis=0)
-    solid = anatomy.brain & (anatomy.csf < 0.5)
+    solid = _solid(anatomy)
     grey = solid & (anatomy.gm > 0.4)
     return {
         name: (near < 1.0) & (near <= nearest) & (grey if name in _GREY else solid)
@@ -165,7 +165,7 @@ def nuclei(anatomy: Anatomy, template_mm: Points) -> dict[str, Mask]:
 
 def brain_stem(anatomy: Anatomy, template_mm: Points) -> Mask:
     """Where the brain stem is: its ellipsoids, without fluid."""
-    return in_ellipsoids(BRAIN_STEM, template_mm) & anatomy.brain & (anatomy.csf < 0.5)
+    return in_ellipsoids(BRAIN_STEM, template_mm) & _solid(anatomy)
 
 
 def below_tentorium(template_mm: Points) -> Mask:
@@ -180,6 +180,12 @@ def below_tentorium(template_mm: Points) -> Mask:
     tentorium = 2.8 - 27.3 * u + 6.7 * v + 7.7 * u**2 - 11.7 * u * v - 7.6 * v**2
     below: Mask = (z < tentorium) & (y < _CEREBELLUM_BEHIND_MM)
     return below
+
+
+def _solid(anatomy: Anatomy) -> Mask:
+    """Where fluid does not fill most of a voxel of the brain."""
+    solid: Mask = anatomy.brain & (anatomy.csf < np.maximum(anatomy.gm, anatomy.wm))
+    return solid
 
 
 def in_ellipsoids(shape: tuple[Ellipsoid, ...], template_mm: Points) -> Mask:

@@ -41,9 +41,8 @@ def draw_texture(rng: np.random.Generator, family: str, *, side: int) -> Array:
     else:
         bend = float(rng.uniform(-1.0, 1.0))
         values = along + bend * across**2 + 0.15 * _band(rng, side, sigma=0.08 * side)
-    values = np.asarray(values, np.float32)
-    values -= values.mean()
-    out: Array = values / max(float(values.std()), 1e-6)
+    centred = values - values.mean()
+    out: Array = (centred / max(float(centred.std()), 1e-6)).astype(np.float32)
     return out
 
 
@@ -60,5 +59,5 @@ def _band(rng: np.random.Generator, side: int, *, sigma: float) -> npt.NDArray[n
     """White noise between two blurs: grain of about one size."""
     white = rng.standard_normal((side, side))
     fine, coarse = (ndimage.gaussian_filter(white, s, mode="wrap") for s in (sigma, 2.0 * sigma))
-    band: npt.NDArray[np.float64] = fine - coarse
-    return band / band.std()
+    band: npt.NDArray[np.float64] = (fine - coarse) / np.std(fine - coarse)
+    return band

@@ -1,6 +1,7 @@
 """What the study of Ghafoorian 2017's two questions found, and what it says of the paper."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -62,18 +63,20 @@ class G17Results:
         return int(tuned.groupby("tuned")["validation"].mean().idxmax())
 
     def table(self) -> Table:
-        """Mean ± SD over seeds for the terminal; the depth that validation chooses is bold."""
+        """Mean ± SD over seeds for the terminal; the depth that validation chooses is bold.
+
+        A single seed has no SD: it is left out.
+        """
         mean, spread = self.depths("mean"), self.depths("std")
-        table = Table(title="Dice on the target's test subjects, mean ± SD over seeds")
+        what = ", mean ± SD over seeds" if spread.notna().any(axis=None) else ", of one seed"
+        table = Table(title=f"Dice on the target's test subjects{what}")
         table.add_column("cases")
         for tuned in mean.columns:
             table.add_column(f"last {tuned}" if tuned else SCRATCH)
         for cases in mean.index:
             best = self.chosen(cases)
             cells = (
-                f"[bold]{mean.loc[cases, k]:.3f}[/] ± {spread.loc[cases, k]:.3f}"
-                if k == best
-                else f"{mean.loc[cases, k]:.3f} ± {spread.loc[cases, k]:.3f}"
+                _cell(mean.loc[cases, k], spread.loc[cases, k], bold=k == best)
                 for k in mean.columns
             )
             table.add_row(str(cases), *cells)
@@ -103,7 +106,7 @@ class G17Results:
         tuned = self.chosen(cases)
         gain = self._gain(cases, f"last{tuned}", than=SCRATCH)
         text = "fine-tuned on 2 cases (0.63) beats scratch on 2 cases (0.15)"
-        evidence = f"{cases} cases, last {tuned} (chosen on validation) minus scratch {gain}"
+        evidence = f"{_cases(cases)}, last {tuned} (chosen on validation) minus scratch {gain}"
         return Verdict("G17.2", text, answer(gain), evidence)
 
     def _depth_grows(self) -> Verdict:
@@ -113,8 +116,8 @@ class G17Results:
             return _undecided("G17.3", _DEPTH_GROWS)
         gains = self._gain(few, shallow, than=deepest), self._gain(many, deepest, than=shallow)
         evidence = (
-            f"{few} cases, {shallow} minus {deepest} {gains[0]}; "
-            f"{many} cases, {deepest} minus {shallow} {gains[1]}"
+            f"{_cases(few)}, {shallow} minus {deepest} {gains[0]}; "
+            f"{_cases(many)}, {deepest} minus {shallow} {gains[1]}"
         )
         return Verdict("G17.3", _DEPTH_GROWS, answer(*gains), evidence)
 
@@ -124,7 +127,7 @@ class G17Results:
         deepest, second = self._kinds()[-1], self._kinds()[-2]
         gains = {int(n): self._gain(int(n), second, than=deepest) for n in self._sizes()}
         spared = [Interval(g.mean + _MARGIN, g.low + _MARGIN, g.high, g.n) for g in gains.values()]
-        listed = ", ".join(f"{cases} cases {gain}" for cases, gain in gains.items())
+        listed = ", ".join(f"{_cases(cases)} {gain}" for cases, gain in gains.items())
         evidence = f"{second} minus {deepest} (less than {_MARGIN} lost is none): {listed}"
         return Verdict("G17.4", _FIRST_LAYERS, answer(*spared), evidence)
 
@@ -165,6 +168,22 @@ class G17Results:
 
 def _undecided(claim: str, text: str) -> Verdict:
     return Verdict(claim, text, "undecided", "one depth alone was run")
+
+
+def _cases(count: int) -> str:
+    """A number of cases in words.
+
+    Example:
+        >>> _cases(1), _cases(2)
+        ('1 case', '2 cases')
+    """
+    return f"{count} case{'s' * (count != 1)}"
+
+
+def _cell(mean: float, spread: float, *, bold: bool) -> str:
+    """A cell of the table; the spread of a single seed is NaN."""
+    told = f"[bold]{mean:.3f}[/]" if bold else f"{mean:.3f}"
+    return told if math.isnan(spread) else f"{told} ± {spread:.3f}"
 
 
 def _patient(subject: str) -> str:

@@ -25,6 +25,8 @@ class Interval:
     n: int
 
     def __str__(self) -> str:
+        if math.isnan(self.low):
+            return f"{self.mean:+.3f} (one subject)"
         return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 
 

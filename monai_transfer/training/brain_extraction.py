@@ -67,7 +67,8 @@ def train_brain_extraction(
     if start is not None:
         network.load_state_dict(start)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
+    rise = 0.1 if steps != 10 else 0.099  # OneCycleLR divides by its steps less one
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=rise)
     for step in range(steps):
         image, target = draw_pair(rng, heads[int(rng.integers(len(heads)))])
         with torch.autocast("cpu", torch.bfloat16):

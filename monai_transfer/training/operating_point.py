@@ -13,6 +13,7 @@ from torch import nn
 
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
+from monai_transfer.metrics.thresholds import THRESHOLDS
 from monai_transfer.networks import require_parts
 from monai_transfer.training.handlers import History
 from monai_transfer.transfer import Adaptation
@@ -49,6 +50,8 @@ def fold_threshold(network: nn.Module, threshold: float) -> None:
 def set_operating_point(adaptation: Adaptation, history: History) -> None:
     """After the best weights are loaded: fold in that epoch's threshold.
 
+    One at the end of those that are tried is warned of: a better one may lie beyond it.
+
     Args:
         adaptation: of the trained network.
         history: with the columns that :class:`~monai_transfer.training.selection.LesionAUC` gives.
@@ -58,5 +61,8 @@ def set_operating_point(adaptation: Adaptation, history: History) -> None:
         frame = history.frame()
         threshold = float(frame.loc[frame["lesion_auc"].idxmax(), "threshold"])
         console.print(f"Operating point: lesion above {threshold:g}, by validation Dice.")
+        if not THRESHOLDS[0] < threshold < THRESHOLDS[-1]:
+            tried = f"{THRESHOLDS[0]:g} to {THRESHOLDS[-1]:g}"
+            console.print(f"warning: it is at the end of those tried, {tried}.", highlight=False)
     fold_threshold(adaptation.network, float(torch.as_tensor(idist.broadcast(threshold, src=0))))
     adaptation.verify()

@@ -59,7 +59,7 @@ class SliceClassifierInferer(Inferer):
         with torch.autocast(slices.device.type, torch.bfloat16, enabled=amp):
             said = [
                 network(slices[some].contiguous(), *args, **kwargs).float()
-                for some in asked.split(self.batch_size)
+                for some in torch.split(asked, self.batch_size)
             ]
         found = torch.cat(said)
         logits = found.new_full((len(slices), found.shape[1]), -SKIPPED_LOGIT)

@@ -83,8 +83,7 @@ class ScoreSubjects:
         if "dice" not in self.metrics:
             got = ", ".join(self.metrics)
             raise InputError("ScoreSubjects", "metrics", "include dice", got=got)
-        wanted = {SliceScores: slices, DetectionScores: detection}
-        self._kinds = [kind for kind, asked in wanted.items() if asked]
+        self._slices, self._detection = slices, detection
         self.frame = pd.DataFrame()
 
     def attach(self, engine: Engine) -> None:
@@ -99,7 +98,10 @@ class ScoreSubjects:
         del engine
         self._scores: dict[str, dict[tuple[str, str], float]] = {}
         self._predictions: dict[str, bytes] = {}
-        self._more: list[MoreScores] = [kind(self.regions) for kind in self._kinds]
+        self._more: list[MoreScores] = [
+            *([SliceScores(self.regions)] if self._slices else []),
+            *([DetectionScores(self.regions)] if self._detection else []),
+        ]
 
     def _score(self, engine: Engine) -> None:
         state: Any = engine.state  # decollated by MONAI's evaluator: one dictionary per subject

@@ -196,6 +196,7 @@ def parameter_groups(
             groups.setdefault((group, rate), []).append(parameter)
     if not groups:
         rule = "leave at least one parameter to train"
-        todo = "Tune a layer at least. As it is, evaluate it; adabn has a config of its own."
+        todo = "Tune a layer at least. As it is, evaluate it; adabn has a config of its own, "
+        todo += "adabn.json, to lay over train.json."
         raise InputError(plain_class(network).__name__, "strategy", rule, todo=todo)
     return [{"params": held, "lr": rate, "name": name} for (name, rate), held in groups.items()]

@@ -96,7 +96,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         self._flips: NDArray[np.bool_] = np.zeros(len(self), bool)
 
     def __len__(self) -> int:
-        return self._places.shape[1]
+        return int(self._places.shape[1])
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the numbers are of that come without one."""

@@ -32,7 +32,8 @@ class ContiguousSlicesd(MapTransform):
     """Lay a volume's axial slices out one after the other in memory; nothing else changes.
 
     A slice (c, x, y) of a volume (c, x, y, z) is then one block of memory: batches of a
-    :class:`~monai_transfer.transforms.SliceDataset` come nine times as fast, where measured. Shape, values and geometry stay.
+    :class:`~monai_transfer.transforms.SliceDataset` come nine times as fast, where measured.
+    Shape, values and geometry stay.
 
     Args:
         keys: of (c, x, y, z) tensors.

@@ -150,6 +150,21 @@ def test_images_for_inference_pass_the_gate_too(clinic: Any):
         find_images("ms", ["t1"], dataset_dir=clinic.folder, manifest=str(clinic.manifest))
 
 
+@pytest.mark.parametrize("find", [open_cohort, find_images])
+def test_a_simulated_folder_under_the_real_data_s_manifest_names_its_own(
+    find: Callable[..., Any], tmp_path: Path
+):
+    anat = tmp_path / "sub-wmh0001" / "ses-followup" / "anat"
+    anat.mkdir(parents=True)
+    (anat / "sub-wmh0001_ses-followup_FLAIR.nii.gz").touch()
+    (tmp_path / "simulation.json").write_text('{"disease": "wmh", "raw": false}')
+    (tmp_path / "participants.tsv").write_text("participant_id\tsplit\nsub-wmh0001\ttraining\n")
+    given = {"dataset_dir": tmp_path, "manifest": "rundmc_followup"}
+    named = r"(?s)by simulated_wmh_baseline, simulated_wmh_followup\..*t1 is missing"
+    with pytest.raises(InputError, match=named):
+        find("wmh_followup", ["t1", "flair"], **given)
+
+
 def test_what_can_be_refused_is_refused_before_a_cohort_is_simulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

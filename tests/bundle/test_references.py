@@ -9,6 +9,7 @@ from monai_transfer.bundle.references import (
     is_used,
     normalised,
     parameters,
+    reached,
     references,
     unfold,
 )
@@ -37,6 +38,29 @@ def test_flat_ids_are_unfolded_beside_nested_ones():
 )
 def test_references_are_found_as_monai_finds_them(config: Any, expected: set[tuple[str, ...]]):
     assert references(config) == expected
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (("run",), {("train", "trainer"), ("optimizer",), ("rate",)}),
+        (("run", "1"), set()),
+        (("optimizer",), {("rate",)}),
+        (("unused",), {("unused",)}),  # which refers to itself
+        (("nothing", "there"), set()),
+    ],
+)
+def test_what_an_entry_comes_to_by_its_references(
+    start: tuple[str, ...], expected: set[tuple[str, ...]]
+):
+    config = {
+        "run": ["$@train::trainer.run()", "$print()"],
+        "train": {"trainer": {"optimizer": "@optimizer"}, "data": "@unused"},
+        "optimizer": {"lr": "@rate"},
+        "rate": 0.1,
+        "unused": ["@unused"],
+    }
+    assert reached(config, start) == expected
 
 
 FILES = [{"seed": 0, "amp": True, "train": {"t": {"_target_": "T", "n": 1}, "h": [1]}}, {"seed": 9}]

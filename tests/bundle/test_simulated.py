@@ -53,6 +53,21 @@ def test_both_sessions_of_the_patients_are_one_cohort_simulated_once(
     assert [len(find_subjects(manifest, folder)) for manifest in (before, after)] == [5, 4]
 
 
+def test_tissues_and_structures_are_two_labels_of_one_cohort(
+    capsys: pytest.CaptureFixture[str],
+):
+    tissue, folder = simulated_default("tissue", ["t1"], subjects=2, spacing_mm=8)
+    structures, same = simulated_default("structures", ["t1"], subjects=2, spacing_mm=8)
+    assert f"the simulated cohort of 2 subjects in {folder} is reused" in capsys.readouterr().out
+    assert same == folder
+    assert (tissue.name, structures.name) == ("simulated_tissue", "simulated_structures")
+    labels = [
+        [s.label for s in find_subjects(manifest, folder)] for manifest in (tissue, structures)
+    ]
+    assert [len(found) for found in labels] == [2, 2]
+    assert not set(labels[0]) & set(labels[1])
+
+
 def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("subprocess.run", lambda *_, **__: None)
     folders = {
@@ -68,7 +83,11 @@ def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("disease", "spacing_mm", "fragment"),
     [
-        ("stroke", 2, "must be one of brats, ms, wmh_baseline, wmh_followup, got stroke"),
+        (
+            "strok",
+            2,
+            "must be one of anatomy, brats, ms, natural, stroke, structures, tissue, wmh_",
+        ),
         ("ms", 20, "lie between 0.5 and 10"),
     ],
 )

@@ -15,12 +15,15 @@ from monai.bundle import ConfigParser
 from monai_transfer.data import Subject, find_subjects, read_manifest
 from monai_transfer.imaging import Image, Recipe, named_recipe, read_image, write_image
 from monai_transfer.imaging.mni152 import CENTRE_MM
+from monai_transfer.imaging.papers import z22_recipe
 from monai_transfer.imaging.registration import IDENTITY, from_ras
 from monai_transfer.preprocessing import Methods, Source, preprocess_cohort, restore, store
 from monai_transfer.simulation import simulate_raw
 from monai_transfer.transforms import k19
 
 KAUR = ("brats_ft", "ms_source")
+EXTRACTED = (*KAUR, "wmh_ft", "wmh_source")
+"""Those that want the brain alone; the others take whole heads too."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,6 +40,8 @@ def test_the_recipe_that_a_bundle_carries_is_what_it_does(name: str, about: Any)
     asked = paper.loading
     if name in KAUR:  # their grid is an option
         asked = replace(asked, spacing_mm=parser["spacing_mm"], size=parser["volume_size"])
+    elif paper.name.startswith("z22"):  # likewise
+        asked = z22_recipe(paper.name[4:], spacing_mm=parser["spacing_mm"]).loading
     assert recipe.loading == asked
 
 
@@ -79,6 +84,7 @@ def infer(room: Any, run: Callable[..., str]) -> Callable[..., str]:
     return infer
 
 
+@pytest.mark.parametrize("name", EXTRACTED)
 def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     name: str,
     room: Any,
@@ -101,6 +107,7 @@ def test_a_whole_head_is_refused_by_name_and_taken_when_asked(
     assert len(list(Path("asked").glob("*.nii.gz"))) == 1
 
 
+@pytest.mark.parametrize("name", EXTRACTED)
 def test_of_what_is_only_likely_a_warning_tells(
     name: str, about: Any, scans: Callable[..., Path], infer: Callable[..., str]
 ):

@@ -155,12 +155,6 @@ def test_an_option_that_cannot_work_is_refused_before_anything_is_trained(
         ("strategy", "last:16", "tuned layers must be 0 to 15, the number of the network's layers"),
         ("strategy", "last3", "strategy must be one of "),
         ("strategy", "decoder", "must be one of convolutions, dense, head, got encoder"),
-        (
-            "strategy",
-            "direct",
-            "must leave at least one parameter to train. Tune a layer at least.",
-        ),
-        ("strategy", "adabn", "must leave at least one parameter to train"),
         ("modalities", ["t1", "flair", "t2"], "no t2"),
         ("picture_modality", "t2", "must be one of t1, flair, got t2"),
         (
@@ -205,6 +199,23 @@ def test_a_transfer_that_cannot_be_made_is_refused_before_a_cohort_is_simulated(
     config: str, option: str, value: Any, rule: str, refused: Callable[..., str]
 ):
     assert rule in refused(config, **{option: value})
+    assert not Path("cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rule"),
+    [
+        ("last:0", "must leave at least one parameter to train. Tune a layer at least."),
+        ("freeze:15", "must leave at least one parameter to train. Tune a layer at least."),
+        ("direct", "must leave at least one parameter to train. Tune a layer at least."),
+        ("adabn", "adabn has a config of its own, adabn.json, to lay over train.json."),
+        ("last:16", "tuned layers must be 0 to 15, the number of the network's layers, got 16"),
+    ],
+)
+def test_so_is_one_that_leaves_nothing_to_train(
+    strategy: str, rule: str, refused: Callable[..., str]
+):
+    assert rule in refused(name="wmh_ft", strategy=strategy)
     assert not Path("cache").exists()
 
 

@@ -7,8 +7,8 @@ from typer.testing import CliRunner, Result
 from monai_transfer.cli import app
 
 
-def command(*words: object) -> Result:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["layers", *map(str, words)])
+def command(*words: object, columns: int = 200) -> Result:
+    return CliRunner(env={"COLUMNS": str(columns)}).invoke(app, ["layers", *map(str, words)])
 
 
 def foreign(folder: Path, network: dict) -> Path:
@@ -35,6 +35,13 @@ def test_the_layers_of_a_bundle_are_numbered_with_what_belongs_to_them():
     assert lines[3] == "2 encoder.steps.0.2 Conv3d BatchNorm3d LeakyReLU 4×16×16×16 444 0.9 %"
     assert lines[19] == "18 head.output Conv3d 4×16×16×16 20 100.0 %"
     assert lines[20] == "total 101,048"
+
+
+@pytest.mark.parametrize("bundle", ["brats_ft", "wmh_ft"])
+def test_in_80_columns_every_name_is_whole(bundle: str):
+    wide, narrow = command(bundle).stdout, command(bundle, columns=80).stdout
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert sorted(set(narrow.split())) == sorted(set(wide.split()) - {"norm", "activation"})
 
 
 def test_a_foreign_network_is_run_on_an_image_of_the_size_asked_for(unet: Path):

@@ -7,12 +7,14 @@ from monai.data import load_decathlon_datalist, load_decathlon_properties
 from monai_transfer.data import (
     build_datalist,
     check_datalist,
+    empty_splits,
     manifest_path,
     read_datalist,
     read_manifest,
     write_datalist,
 )
 from monai_transfer.data.manifest import Counts, Split
+from monai_transfer.data.splits import SPLITS
 from monai_transfer.errors import InputError
 
 
@@ -150,3 +152,33 @@ def test_a_datalist_with_a_repeated_key_is_refused(tmp_path):
     path.write_text('{"training": [], "training": [{"image": "a.nii"}]}')
     with pytest.raises(InputError, match=r"dataset\.json: key 'training' must appear once"):
         read_datalist(path)
+
+
+DRAWN = {"recipe": "stratified", "seed": 0}
+TOLD = {"recipe": "participants", "file": "participants.tsv", "column": "set"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "plan", "lines"),
+    [
+        ((2, 0, 0), DRAWN | {"validation": 0, "test": 0}, []),
+        ((0, 0, 2), DRAWN | {"validation": 0, "test": 1.0}, []),
+        ((0, 1, 4), DRAWN | {"validation": 0.2, "test": 0.8}, []),
+        ((0, 0, 2), TOLD | {"validation": 0, "test": 1.0}, []),  # scans without labels
+        ((1, 0, 0), DRAWN | {"validation": 0, "test": 0.2}, ["test: a share of 0.2 of 1 patients"]),
+        ((0, 1, 1), DRAWN | {"validation": 1, "test": 1}, ["training: nobody of 2 patients is"]),
+        ((4, 0, 1), DRAWN | {"validation": 1, "test": 0.2}, ["validation: nobody is there; 1 was"]),
+        ((4, 1, 0), DRAWN | {"validation": 1, "test": 0.2}, ["test: nobody is there; 0.2 was"]),
+        ((0, 1, 1), TOLD, ["training: the column set of participants.tsv puts nobody there."]),
+    ],
+)
+def test_a_split_is_told_that_is_empty_and_was_not_asked_to_be(
+    sizes: tuple[int, int, int], plan: dict[str, object], lines: list[str]
+):
+    listed = {
+        split: [{"patient": f"{split}{n}"} for n in range(size)]
+        for split, size in zip(SPLITS, sizes, strict=True)
+    }
+    found = empty_splits({**listed, "split": plan})
+    assert len(found) == len(lines)
+    assert all(line.startswith(begin) for line, begin in zip(found, lines, strict=True))

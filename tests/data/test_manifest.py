@@ -9,6 +9,8 @@ from monai_transfer.data import manifest as manifest_module
 from monai_transfer.data import manifest_names, manifest_path, read_manifest
 from monai_transfer.data.manifest import Participants
 from monai_transfer.errors import InputError
+from monai_transfer.simulation.pictures import OBJECT_VALUES
+from monai_transfer.simulation.structures import REGION_VALUES, STRUCTURE_VALUES
 
 Raw = dict[str, Any]
 
@@ -34,7 +36,7 @@ def refused(raw: Raw, folder: Path) -> list[str]:
 def test_every_manifest_that_is_shipped_reads_and_is_named_like_its_file(name: str) -> None:
     manifest = read_manifest(manifest_path(name))
     assert manifest.name == name
-    assert list(manifest.modalities) in (["t1", "t1c", "t2", "flair"], ["t1", "flair"])
+    assert list(manifest.modalities) in (["t1", "t1c", "t2", "flair"], ["t1", "flair"], ["t1"])
     assert manifest.labels[0] == "background"
 
 
@@ -246,6 +248,49 @@ def test_run_dmc_has_the_papers_counts_and_one_split_for_both_domains(
     assert set(cases) <= set(manifest.split.cases)
     simulated = read_manifest(manifest_path(f"simulated_wmh_{session}"))
     assert simulated.split.told == manifest.split.told
+
+
+def test_zoetmulders_sets_have_the_papers_counts_and_splits() -> None:
+    stroke, anatomy = (read_manifest(manifest_path(n)) for n in ("atlas_r1_2", "oasis_miccai2012"))
+    assert stroke.counts is not None
+    assert anatomy.counts is not None
+    assert (stroke.counts.subjects, stroke.split.test) == (304, 104)
+    assert stroke.split.cases == tuple(range(10, 101, 10))
+    assert stroke.patient_of("c0001s0004t01") == "c0001s0004"
+    assert anatomy.counts.subjects == 35
+    assert anatomy.split.told == Participants("participants.tsv", "split")
+    assert anatomy.patient_of("1000_3") == "1000"
+
+
+@pytest.mark.parametrize(
+    ("simulated", "real", "values"),
+    [
+        ("simulated_tissue", "bids_t1_tissue", 4),
+        ("simulated_structures", "bids_t1_structures", 17),
+        ("simulated_stroke", "atlas_r1_2", 2),
+        ("simulated_anatomy", "oasis_miccai2012", 8),
+    ],
+)
+def test_a_simulated_cohort_has_the_labels_of_the_real_one(
+    simulated: str, real: str, values: int
+) -> None:
+    labels = [dict(read_manifest(manifest_path(name)).labels) for name in (simulated, real)]
+    assert labels[0] == labels[1]
+    assert sorted(labels[0]) == list(range(values))
+
+
+def test_labels_of_the_simulated_cohorts_are_what_is_simulated() -> None:
+    def named(name: str) -> dict[str, int]:
+        labels = read_manifest(manifest_path(name)).labels
+        return {text: value for value, text in labels.items() if value > 0}
+
+    assert named("simulated_structures") == STRUCTURE_VALUES
+    assert named("simulated_natural") == OBJECT_VALUES
+    regions = {
+        text.replace("cerebrospinal fluid", "csf"): v
+        for text, v in named("simulated_anatomy").items()
+    }
+    assert regions == REGION_VALUES
 
 
 def test_a_path_of_a_manifest_is_taken_as_it_is() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from monai_transfer.data import (
     build_datalist,
-    empty_shares,
+    empty_splits,
     find_subjects,
     manifest_path,
     read_manifest,
@@ -248,7 +248,8 @@ def test_sets_are_those_that_the_table_tells_for_every_session(bids, told):
     }
     made = {"recipe": "participants", "file": "participants.tsv", "column": "set"}
     assert datalist["split"] == made
-    assert empty_shares(datalist) == []
+    told = "the column set of participants.tsv puts nobody there."
+    assert empty_splits(datalist) == [f"validation: {told}"]
 
 
 def test_a_set_that_is_unknown_or_not_told_is_a_line_that_names_the_subject(bids, told):
@@ -292,3 +293,40 @@ def test_the_wmh_challenge_is_read_as_its_archive_lays_it_out(tmp_path):
         "Utrecht/0/wmh.nii.gz",
     )
     assert [s.group for s in found] == ["Utrecht", "GE3T", "Singapore"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "subjects"),
+    [
+        (
+            "atlas_r1_2",
+            [
+                f"c0001s000{n}t01/c0001s000{n}t01_{what}_stx.nii.gz"
+                for n in (4, 5)
+                for what in ("t1w", "LesionSmooth", "LesionSmooth_1")
+            ],
+            ["c0001s0004t01", "c0001s0005t01"],
+        ),
+        (
+            "oasis_miccai2012",
+            ["images/1000_3.nii.gz", "regions/1000_3_regions.nii.gz"],
+            ["1000_3"],
+        ),
+        (
+            "bids_t1_structures",
+            [
+                "sub-1/anat/sub-1_T1w.nii.gz",
+                "derivatives/fsl/sub-1/anat/sub-1_desc-tissue_dseg.nii.gz",
+                "derivatives/fsl/sub-1/anat/sub-1_desc-structures_dseg.nii.gz",
+            ],
+            ["sub-1"],
+        ),
+    ],
+)
+def test_sets_of_t1_alone_are_found_in_their_layouts(tmp_path, name, files, subjects):
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    found = find_subjects(read_manifest(manifest_path(name)), tmp_path)
+    assert [subject.subject for subject in found] == subjects
+    assert all(len(subject.images) == 1 and subject.label for subject in found)

@@ -296,6 +296,20 @@ def test_a_scale_that_cannot_be_used_is_refused_before_anybody_is_prepared(
     assert not [path for path in (tmp_path / "out").iterdir() if path.name[0] != "."]
 
 
+def test_another_scale_than_the_folder_s_is_refused_and_the_same_is_not(
+    standardised: Path, source: Source, make_recipe, quick, tmp_path: Path
+):
+    small, out = make_recipe(nyul=True, bias_field=False), tmp_path / "out"
+    shutil.copytree(standardised, out)
+    own = read_standard_scale(out / "standard_scale.json")
+    other = replace(own, subjects=128, origin="simulated patients with MS")
+    told = "learned from 2 training subjects of clinic, got learned from 128 simulated patients"
+    with pytest.raises(InputError, match=f"it must be the folder's, {told}"):
+        preprocess_cohort(source, small, out, methods=quick, scale=other)
+    assert read_standard_scale(out / "standard_scale.json") == own
+    assert states(preprocess_cohort(source, small, out, methods=quick, scale=own)) == ["kept"] * 3
+
+
 def test_groups_are_in_the_participants_table(
     scans: Path, describe, make_recipe, quick, tmp_path: Path
 ):

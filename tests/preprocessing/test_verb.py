@@ -73,12 +73,19 @@ def test_a_share_that_comes_to_nobody_is_told(folder: Path, one: Path):
     assert "warning: test: a share of 0.2 of 1 patients is rounded to 0" in result.output
 
 
+def test_of_one_subject_that_is_tested_on_nobody_is_left_to_train_on(folder: Path, one: Path):
+    result = preprocess(folder, one, "--test", "1")
+    assert result.exit_code == 0, result.output
+    assert "warning: training: nobody of 1 patients is left. Keep fewer for vali" in result.output
+
+
 def test_scans_without_labels_are_listed_to_be_segmented(folder: Path, one: Path):
     record = json.loads((folder / "clinic.json").read_text())
     (folder / "clinic.json").write_text(json.dumps({**record, "label": None}))
     result = preprocess(folder, one)
     assert result.exit_code == 0, result.output
     assert "datalist.json: 0 training, 0 validation, 1 test" in result.output
+    assert "warning" not in result.output  # nobody asked for more
     datalist = read_datalist(folder / "out" / "datalist.json")
     assert [f for f in check_datalist(datalist, folder / "out") if f.severity == "error"] == []
 
@@ -90,6 +97,14 @@ def test_what_was_simulated_says_so_when_it_is_prepared(folder: Path, one: Path)
     assert preprocess(folder, one).exit_code == 0
     told = json.loads((folder / "out" / RECORD).read_text())
     assert told == {"disease": "ms", "raw": True, "prepared_by": "g17"}
+
+
+def test_a_simulated_folder_names_the_manifests_that_describe_it(folder: Path, one: Path):
+    (one / RECORD).write_text('{"disease": "ms", "raw": true}')
+    (one / "sub-1" / "sub-1_T1w.nii.gz").unlink()
+    result = preprocess(folder, one)
+    assert result.exit_code == 1
+    assert "The folder was simulated; it is described by simulated_ms_raw." in result.output
 
 
 def test_the_scale_of_a_bundle_is_taken_by_its_name(

@@ -71,3 +71,14 @@ def test_different_seeds_are_different_brains() -> None:
         scout(draw_warp(rng(seed), (0.0, -21.0, 10.5), brain_ml=1250.0), grid).wm for seed in (0, 1)
     ]
     assert np.corrcoef(looks[0].ravel(), looks[1].ravel())[0, 1] < 0.9
+
+
+def test_a_larger_gain_on_fluid_opens_the_sulci_of_the_same_brain() -> None:
+    warp = draw_warp(np.random.default_rng(5), (0.0, -21.0, 10.5), brain_ml=1200.0)
+    grid = GRIDS["ms"].respaced(4.0)
+    young, old = (
+        realise(np.random.default_rng(1), warp, grid=grid, csf_gain=(gain, gain))
+        for gain in (2.0, 6.0)
+    )
+    np.testing.assert_array_equal(young.brain, old.brain)
+    assert old.csf.sum() > 1.15 * young.csf.sum()

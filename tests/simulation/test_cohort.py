@@ -15,6 +15,7 @@ from monai_transfer.errors import InputError
 from monai_transfer.simulation import request
 from monai_transfer.simulation.cohort import count_simulated, simulate_cohort
 from monai_transfer.simulation.record import RECORD, keep_record
+from monai_transfer.simulation.visits import manifests_of
 
 
 def make(folder: Path, disease: str = "brats", **options: Any) -> Path:
@@ -87,6 +88,17 @@ def test_both_manifests_find_the_same_patients_in_the_same_sets(
         patients = [{entry["patient"] for entry in one[part]} for one in (before, after)]
         assert patients[1] <= patients[0]
     assert before["modality"] == {"0": "t1", "1": "flair"}
+
+
+@pytest.mark.parametrize("disease", ["tissue", "stroke", "anatomy", "natural"])
+def test_cohorts_of_t1_alone_are_resumed_and_pass_the_gate(tmp_path: Path, disease: str) -> None:
+    before = digests(make(tmp_path, disease, subjects=3, spacing_mm=6.0))
+    for cut in tmp_path.glob("sub-*0002/*/*dseg.nii.gz"):  # of tissue, both labels
+        cut.write_bytes(b"cut")
+    assert digests(make(tmp_path, disease, subjects=3, spacing_mm=6.0)) == before
+    for name in manifests_of(disease):
+        manifest = read_manifest(manifest_path(name))
+        assert check_datalist(build_datalist(manifest, tmp_path), tmp_path) == []
 
 
 def test_both_sessions_pass_the_gate(tmp_path: Path) -> None:
@@ -223,7 +235,8 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"disease": "stroke"}, "disease must be one of brats, ms, wmh, got stroke"),
+        ({"disease": "strok"}, "disease must be one of .*, got strok. Did you mean stroke"),
+        ({"disease": "stroke", "raw": True}, "raw must be left out for stroke"),
         ({"subjects": 0}, "subjects must lie between 1 and 9999, got 0"),
         ({"workers": 0}, "workers must lie between 1 and 256, got 0"),
         ({"protocol": "7T"}, "protocol must be one of"),

@@ -6,12 +6,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from monai_transfer.simulation.body import GRIDS
+from monai_transfer.simulation.body import DISEASES, GRIDS, SERIES
 from monai_transfer.simulation.layout import subject_files, write_subject
 from monai_transfer.simulation.subject import Subject, simulate_subject
 
 
-@pytest.fixture(scope="module", params=["ms", "brats", "wmh"])
+@pytest.fixture(scope="module", params=DISEASES)
 def subject(request: pytest.FixtureRequest) -> Subject:
     return simulate_subject(request.param, 1, spacing_mm=8.0)
 
@@ -36,24 +36,36 @@ def test_names_are_those_of_the_real_sets() -> None:
         "flair": "ses-followup/anat/sub-wmh0001_ses-followup_FLAIR.nii.gz",
         "label": "ses-followup/anat/sub-wmh0001_ses-followup_space-FLAIR_label-WMH_mask.nii.gz",
     }
+    assert {k: v.as_posix() for k, v in subject_files("tissue", 0).items()} == {
+        "t1": "anat/sub-tissue0001_space-MNI_T1w.nii.gz",
+        "label": "anat/sub-tissue0001_space-MNI_desc-tissue_dseg.nii.gz",
+        "structures": "anat/sub-tissue0001_space-MNI_desc-structures_dseg.nii.gz",
+    }
+    assert {k: v.as_posix() for k, v in subject_files("natural", 0).items()} == {
+        "t1": "pictures/sub-natural0001_grey.nii.gz",
+        "label": "pictures/sub-natural0001_desc-objects_dseg.nii.gz",
+    }
 
 
 def test_files_read_back_in_ras_are_the_subject(subject: Subject, tmp_path: Path) -> None:
     write_subject(subject, tmp_path)
-    names = list(subject.scanner.sequences)
+    names = list(SERIES[subject.disease])
     files = subject_files(subject.disease, subject.index, subject.session)
-    assert list(files) == [*names, "label"]
+    assert list(files) == [*names, "label", *subject.others]
     for content, path in files.items():
         image = nib.load(tmp_path / path)
         canonical = nib.as_closest_canonical(image)
-        expected = subject.label if content == "label" else subject.image[names.index(content)]
+        labels = {"label": subject.label, **subject.others}
+        expected = labels[content] if content in labels else subject.image[names.index(content)]
         np.testing.assert_array_equal(np.asarray(canonical.dataobj), expected)
         np.testing.assert_allclose(canonical.affine, subject.grid.affine, atol=1e-5)
 
 
 def test_headers_say_simulated_and_where(subject: Subject, tmp_path: Path) -> None:
     write_subject(subject, tmp_path)
-    axes = ("L", "P" if subject.disease == "brats" else "A", "S")
+    axes = {"brats": ("L", "P", "S"), "natural": ("R", "A", "S")}.get(
+        subject.disease, ("L", "A", "S")
+    )
     for path in subject_files(subject.disease, subject.index, subject.session).values():
         header = nib.load(tmp_path / path).header
         assert b"simulated" in header["descrip"].item()

@@ -7,6 +7,7 @@ import pytest
 
 from monai_transfer.errors import InputError
 from monai_transfer.simulation.body import grade_of
+from monai_transfer.simulation.grid import MNI152
 from monai_transfer.simulation.subject import simulate_subject
 
 
@@ -51,8 +52,34 @@ def test_a_protocol_changes_the_images_but_not_the_patient() -> None:
     )
     np.testing.assert_array_equal(drawn.label, thick.label)
     np.testing.assert_array_equal(thick.label, volume.label)
+    assert thick.scanner is not None
+    assert volume.scanner is not None
     assert (thick.scanner.name, volume.scanner.name) == ("1.5T-routine-5mm", "3T-volume")
     assert np.corrcoef(thick.image[3].ravel(), volume.image[3].ravel())[0, 1] < 0.99
+
+
+@pytest.mark.parametrize(
+    ("disease", "values"),
+    [("tissue", range(4)), ("stroke", range(2)), ("anatomy", range(8)), ("natural", range(17))],
+)
+def test_cohorts_of_t1_alone_lie_on_the_grid_of_the_template(disease: str, values: range) -> None:
+    subject, again = (simulate_subject(disease, 1, spacing_mm=4.0) for _ in range(2))
+    whole = MNI152.respaced(4.0)
+    assert subject.image.shape[1:3] == whole.shape[:2]
+    assert subject.grid.affine.tolist() == whole.affine.tolist()
+    assert subject.image.shape == (1, *subject.label.shape)
+    assert set(np.unique(subject.label)) <= set(values)
+    assert not subject.label[subject.image[0] == 0].any()
+    np.testing.assert_array_equal(subject.image, again.image)
+    np.testing.assert_array_equal(subject.label, again.label)
+    for name, label in subject.others.items():
+        np.testing.assert_array_equal(label, again.others[name])
+
+
+def test_t1_alone_is_scanned_as_a_volume_of_either_field() -> None:
+    scanners = [simulate_subject("tissue", index, spacing_mm=10.0).scanner for index in range(6)]
+    assert {s.name for s in scanners if s is not None} == {"1.5T-volume", "3T-volume"}
+    assert all(list(s.sequences) == ["t1"] for s in scanners if s is not None)
 
 
 def test_scanners_store_in_their_own_units() -> None:
@@ -66,10 +93,11 @@ def test_scanners_store_in_their_own_units() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("stroke", 0, {}), "disease must be one of brats, ms, wmh, got stroke"),
+        (("strok", 0, {}), "disease must be one of .*Did you mean stroke"),
         (("ms", 0, {"spacing_mm": 0.1}), "spacing_mm must lie between 0.5 and 10, got 0.1"),
         (("ms", -1, {}), "index must be 0 or more, got -1"),
         (("ms", 0, {"protocol": "7T"}), "protocol must be one of"),
+        (("natural", 0, {"protocol": "3T-volume"}), "protocol must be left out for natural"),
         (("ms", 0, {"session": "baseline"}), "session must be left out for ms, got baseline"),
         (("wmh", 0, {"session": "third"}), "session must be one of baseline, followup"),
         (

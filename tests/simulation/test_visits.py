@@ -7,8 +7,10 @@ import pytest
 
 from monai_transfer.data import manifest_path, read_manifest
 from monai_transfer.simulation import DISEASES
+from monai_transfer.simulation.body import RAW
 from monai_transfer.simulation.visits import (
     SESSIONS,
+    folder_of,
     manifests_of,
     participants_table,
     session_sources,
@@ -41,6 +43,14 @@ def test_three_patients_are_one_in_each_set_and_all_come_back() -> None:
     assert all(sessions_of("wmh", index) == SESSIONS for index in range(3))
 
 
+def test_a_cohort_is_in_the_folder_of_its_disease() -> None:
+    for disease in DISEASES:
+        for manifest in manifests_of(disease):
+            there, session = folder_of(manifest.removeprefix("simulated_"))
+            assert there == disease
+            assert session in sessions_of(disease, 0)
+
+
 def test_nobody_else_comes_twice() -> None:
     assert sessions_of("ms", 0) == sessions_of("brats", 7) == (None,)
 
@@ -58,8 +68,9 @@ def test_the_table_is_that_of_bids() -> None:
     assert table == "participant_id\tsplit\nsub-a\ttraining\nsub-b\tvalidation\n"
 
 
-@pytest.mark.parametrize("raw", [False, True])
-@pytest.mark.parametrize("disease", DISEASES)
+@pytest.mark.parametrize(
+    ("disease", "raw"), [*((d, False) for d in DISEASES), *((d, True) for d in RAW)]
+)
 def test_a_simulated_folder_is_described_by_manifests_that_there_are(disease: str, *, raw: bool):
     for name in manifests_of(disease, raw=raw):
         assert read_manifest(manifest_path(name)).name == name

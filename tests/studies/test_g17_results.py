@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from rich.console import Console
+from rich.table import Table
 
-from monai_transfer.studies import G17Results
+from monai_transfer.studies import G17Results, verdict_table
 
 SUBJECTS = [f"sub-wmh{i:04d}_ses-followup" for i in range(8)]
 
@@ -84,6 +86,28 @@ def test_one_depth_leaves_the_claims_about_depth_undecided(tmp_path: Path):
         assert answers[claim] == ("undecided", "one depth alone was run")
     one.write(tmp_path)
     assert (tmp_path / "depth_by_cases.png").is_file()
+
+
+def test_one_seed_one_case_and_one_test_subject_are_told_without_nan():
+    scores = study({(kind, 1): dice for (kind, _), dice in AS_PUBLISHED.items()}).scores
+    first = scores["subject"].str.startswith("sub-wmh0000")
+    results = G17Results(scores[first & (scores["seed"] == 0)])
+    told = drawn(results.table()) + drawn(verdict_table(results.verdicts()))
+    assert "nan" not in told
+    assert "±" not in told
+    assert "test subjects, of one seed" in told
+    assert "1 case, last " in told
+    assert "(one subject)" in told
+    several = drawn(study(AS_PUBLISHED).table())
+    assert "mean ± SD over seeds" in several
+    assert several.count("±") == 1 + len(AS_PUBLISHED)
+
+
+def drawn(table: Table) -> str:
+    console = Console(width=300)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get()
 
 
 def test_depth_is_chosen_by_validation_not_by_the_test():

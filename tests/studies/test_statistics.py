@@ -29,6 +29,7 @@ def test_one_subject_has_a_mean_and_no_interval():
     assert gain.mean == 0.25
     assert math.isnan(gain.low)
     assert math.isnan(gain.high)
+    assert str(gain) == "+0.250 (one subject)"
 
 
 def test_no_subject_with_both_scores_is_refused():

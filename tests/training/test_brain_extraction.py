@@ -35,6 +35,17 @@ def test_the_loss_falls_and_a_seed_gives_one_network(ball):
     assert all(torch.equal(same[name], again[name]) for name in same)
 
 
+@pytest.mark.parametrize("steps", [1, 10])
+def test_any_number_of_steps_is_trained(steps: int, monkeypatch: pytest.MonkeyPatch, ball):
+    still = np.zeros((16, 16, 16), np.float32)
+    monkeypatch.setattr(brain_extraction, "draw_pair", lambda rng, head: (still, still))
+    monkeypatch.setattr(brain_extraction, "normalised", lambda image: image)
+    losses: list[float] = []
+    train_brain_extraction([ball], steps, report=lambda step, loss: losses.append(loss))
+    assert len(losses) == steps
+    assert np.isfinite(losses).all()
+
+
 def test_label_maps_are_turned_and_thinned(tmp_path: Path):
     labels = np.zeros((8, 10, 12), np.int32)
     labels[2:6, 2:8, 4:10] = 2

@@ -38,6 +38,23 @@ def test_what_cannot_be_folded_is_refused(classes: int, threshold: float, messag
         fold_threshold(PathologyUNet(1, classes), threshold)
 
 
+@pytest.mark.parametrize(
+    ("threshold", "warned"),
+    [(0.05, True), (0.1, False), (0.5, False), (0.998, False), (0.999, True)],
+)
+def test_a_threshold_at_the_end_of_those_tried_is_warned_of(
+    threshold: float, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, warned: bool
+):
+    network = PathologyUNet(1, 2, filters=2, resolution_steps=2)
+    adaptation = adapt(network, strategy="scratch", modalities=["flair"])
+    history = History(tmp_path / "history.csv", Engine(lambda engine, batch: None))
+    history.rows = {1: {"lesion_auc": 0.5, "threshold": threshold}}
+    set_operating_point(adaptation, history)
+    said = capsys.readouterr().out
+    assert f"lesion above {threshold:g}" in said
+    assert ("at the end of those tried, 0.05 to 0.999" in " ".join(said.split())) == warned
+
+
 def test_the_best_epochs_threshold_is_folded_in(tmp_path: Path):
     network = PathologyUNet(1, 2, filters=2, resolution_steps=2)
     adaptation = adapt(network, strategy="scratch", modalities=["flair"])

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def _draw(above: Axes, below: Axes, part: pd.DataFrame) -> None:
         rows = part[part["overlap_cutoff_fraction"] == fraction]
         sums = rows.groupby("volume_cutoff_ml")[list(_COUNTS)].sum()
         colour, marker, line = style
-        look = {"color": colour, "marker": marker, "linestyle": line, "markersize": 5}
+        look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": line}
         share = sums["detected_lesions"] / sums["truth_lesions"].where(sums["truth_lesions"] > 0)
         above.plot(sums.index, share, label=f"{100 * fraction:.0f} %", **look)
         below.plot(sums.index, sums["false_positive_lesions"] / subjects, **look)
