@@ -1,10 +1,13 @@
 """What all tests share: checked annotations, one thread each, no windows, a GPU only if present."""
 
+import importlib
 import os
 import pkgutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from jaxtyping import install_import_hook
@@ -45,6 +48,28 @@ def real() -> Path:
     if not folder.is_dir():
         pytest.skip("no real scans beside the checkout or in MONAI_TRANSFER_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def torchvision_models() -> ModuleType:
+    """torchvision's networks, also where its compiled operators were built for another torch.
+
+    Its wheel on PyPI has those for the CUDA torch; beside the CPU torch it registers fakes of two
+    that nothing defined, and does not import. No network here calls them.
+    """
+    if find_spec("torchvision") is None:
+        pytest.skip("needs torchvision")
+    try:
+        return importlib.import_module("torchvision.models")
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+    import torch
+
+    for name in ("nms", "qnms"):
+        schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+        torch.library.define(f"torchvision::{name}", schema)
+    return importlib.import_module("torchvision.models")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,11 +12,13 @@ from monai_transfer.transfer.freeze import (
     verify_frozen,
 )
 from monai_transfer.transfer.layers import Layer, freeze_layers, layer_rates, trace_layers
+from monai_transfer.transfer.published import PUBLISHED
 from monai_transfer.transfer.report import TensorRecord, TransferReport
 from monai_transfer.transfer.sources import Source, read_source
 from monai_transfer.transfer.strategies import STRATEGIES, Strategy, read_strategy
 
 __all__ = [
+    "PUBLISHED",
     "STRATEGIES",
     "Adaptation",
     "Layer",

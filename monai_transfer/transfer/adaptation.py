@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from monai_transfer.errors import InputError
 from monai_transfer.networks.parts import PartedNetwork, part_of
 from monai_transfer.transfer.adabn import freeze_all_but_statistics, statistics
-from monai_transfer.transfer.channels import match_channels
+from monai_transfer.transfer.channels import GREY, match_channels
 from monai_transfer.transfer.freeze import (
     digest,
     freeze,
@@ -26,6 +26,7 @@ from monai_transfer.transfer.layers import (
     layer_rates,
     trace_layers,
 )
+from monai_transfer.transfer.natural_images import as_encoder
 from monai_transfer.transfer.report import Action, TensorRecord, TransferReport
 from monai_transfer.transfer.sources import Source, read_source
 from monai_transfer.transfer.strategies import ALL, Strategy, read_strategy
@@ -80,7 +81,9 @@ def adapt(
             strategy that names parts it declares them
             (:class:`~monai_transfer.networks.PartedNetwork`).
         source: see :func:`~monai_transfer.transfer.sources.read_source`; not read when the
-            strategy copies nothing.
+            strategy copies nothing. A bare ResNet-50 as torchvision writes it, by name or as a
+            file, becomes the part ``encoder`` of a network that has one; if it was trained on
+            colours, for grey images in [0, 1].
         strategy: see :func:`~monai_transfer.transfer.strategies.read_strategy`.
         modalities: modality of each input channel of `network`.
         search: folders that hold bundles.
@@ -101,15 +104,10 @@ def adapt(
     layers = trace_layers(network, example) if asked.needs_layers else ()
     parts = _parts(network, asked)
     chosen = asked.resolve(parts, layers=len(layers))
-    given: Source | None = None
-    if chosen.copy:
-        if source is None:
-            rule = "name a source bundle or checkpoint"
-            raise InputError("options", f"strategy {chosen.name}", rule, got="no source")
-        given = source if isinstance(source, Source) else read_source(source, search=search)
-        if given.modalities and set(chosen.freeze) == set(parts):
-            where = given.name if isinstance(source, Source) else str(source)
-            _require_modalities(where, given.modalities, list(modalities))
+    given = _given(source, network, strategy=chosen, search=search) if chosen.copy else None
+    if given and set(chosen.freeze) == set(parts):
+        where = given.name if isinstance(source, Source) else str(source)
+        _require_modalities(where, given.modalities, list(modalities))
     state, records = _merge(network, given, chosen, list(modalities), new_channel)
     network.load_state_dict(state)
     _freeze(network, chosen, layers)
@@ -146,6 +144,20 @@ def _parts(network: nn.Module, strategy: Strategy) -> tuple[str, ...]:
     return (WHOLE,)
 
 
+def _given(
+    source: str | Path | Source | None,
+    network: nn.Module,
+    *,
+    strategy: Strategy,
+    search: Sequence[Path],
+) -> Source:
+    if source is None:
+        rule = "name a source bundle or checkpoint"
+        raise InputError("options", f"strategy {strategy.name}", rule, got="no source")
+    read = source if isinstance(source, Source) else read_source(source, search=search)
+    return as_encoder(read, network)
+
+
 def _merge(
     network: nn.Module,
     source: Source | None,
@@ -161,11 +173,11 @@ def _merge(
         rule = f"be the source's, {', '.join(source.modalities)}: it declares no `input_layer`"
         where = type(network).__name__
         raise InputError(where, "modalities", rule, got=", ".join(modalities))
-    given = dict(source.state) if source else {}
+    given, remarks = (dict(source.state), source.remarks) if source else ({}, {})
     merged, records, missing = {}, [], []
     for name, value in fresh.items():
         part = part_of(network, name) if parted else WHOLE
-        theirs, reason = given.pop(name, None), ""
+        theirs, reason = given.pop(name, None), remarks.get(name, "")
         action: Action = "loaded"
         if part in strategy.reset:
             kept = value
@@ -178,7 +190,8 @@ def _merge(
                 theirs, how = match_channels(
                     theirs, source.modalities, target=modalities, new_channel=new_channel
                 )
-                reason = "" if how == "same modalities" else how
+                how = "" if how == "same modalities" else how
+                reason = "; ".join(filter(None, (reason, how)))
             if theirs.shape != value.shape:
                 missing.append(f"{name} has shape {tuple(theirs.shape)}, not {tuple(value.shape)}")
                 continue
@@ -190,14 +203,14 @@ def _merge(
     if missing and source:
         raise _too_little(source, strategy, missing, len(fresh))
     for name, tensor in given.items():
-        shape = tuple(tensor.shape)
-        records.append(TensorRecord(name, "source", "skipped", "not in the network", shape, False))
+        why, shape = remarks.get(name, "not in the network"), tuple(tensor.shape)
+        records.append(TensorRecord(name, "source", "skipped", why, shape, False))
     return merged, records
 
 
-def _require_modalities(source: str, trained: Sequence[str], asked: list[str]) -> None:
+def _require_modalities(source: str, trained: Sequence[str] | None, asked: list[str]) -> None:
     """Refuse to apply weights as they are to other modalities than they were trained on."""
-    if set(asked) == set(trained):
+    if not trained or list(trained) == [GREY] or set(asked) == set(trained):
         return
     missing = ", ".join(name for name in trained if name not in asked)
     listed = ",".join(f"'{name}'" for name in asked)

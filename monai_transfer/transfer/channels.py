@@ -10,6 +10,9 @@ from monai_transfer.errors import InputError, choice
 NEW_CHANNEL = ("nearest", "average", "zero")
 """What a modality that the source never saw may start from."""
 
+GREY = "grey"
+"""Modality of a network for photographs that sees no colours; it may stand for any other one."""
+
 _NEAREST = {
     "t1": ("t1c", "flair", "t2"),
     "t1c": ("t1", "flair", "t2"),
@@ -31,7 +34,8 @@ def match_channels(
     A modality keeps its own filters wherever it moves. One that the source never saw starts from
     the filters of its nearest relative, the average of all, or zero. Where the set of modalities
     changed, the whole weight is scaled so that its Frobenius norm, and with it the scale of the
-    activations, stays what the source had.
+    activations, stays what the source had. Of a source for grey photographs every modality gets the
+    filters, divided by their number: the layer sees the modalities' mean, on the scale it knows.
 
     Args:
         weight: (out, len(source), ...) weight of the source's first layer.
@@ -57,6 +61,10 @@ def match_channels(
     """
     source, target = list(source), list(target)
     _check(weight, source, target, new_channel)
+    if source == [GREY] != target:
+        shares = [weight[:, 0] / len(target)] * len(target)
+        line = f"{', '.join(target)} from {GREY}"
+        return torch.stack(shares, dim=1), line + f" / {len(target)}" * (len(target) > 1)
     columns, how = [], []
     for modality in target:
         if modality in source:
@@ -76,6 +84,38 @@ def match_channels(
     return adapted, ", ".join(how)
 
 
+def grey_stem(
+    weight: Tensor, *, mean: Sequence[float], sd: Sequence[float]
+) -> tuple[Tensor, Tensor]:
+    """First layer for grey images in [0, 1], of one that saw colours with mean 0 and SD 1.
+
+    The new layer's output less the constant is what the colour layer gives for the grey image in
+    all its channels, each less its mean and divided by its SD, but where filters reach over the
+    border.
+
+    Args:
+        weight: (out, colours, ...) of a layer without bias.
+        mean: of each colour in [0, 1], over the images that it was trained on.
+        sd: likewise.
+
+    Returns:
+        The (out, 1, ...) weight, and the (out,) constant.
+
+    Source:
+        Ours: the arithmetic of the normalisation.
+
+    Example:
+        >>> w, constant = grey_stem(torch.ones(1, 2, 1), mean=[0.5, 0.25], sd=[0.5, 0.25])
+        >>> w.flatten().tolist(), constant.tolist()  # 1 / 0.5 + 1 / 0.25, and 1 + 1
+        ([6.0], [2.0])
+    """
+    colours = (1, -1) + (1,) * (weight.ndim - 2)
+    scaled = weight.double() / torch.tensor(sd, dtype=torch.float64).view(colours)
+    constant = scaled * torch.tensor(mean, dtype=torch.float64).view(colours)
+    grey = scaled.sum(dim=1, keepdim=True)
+    return grey.to(weight.dtype), constant.flatten(1).sum(dim=1).to(weight.dtype)
+
+
 def _check(weight: Tensor, source: list[str], target: list[str], new_channel: str) -> None:
     where = "first layer"
     if weight.shape[1] != len(source):
@@ -84,7 +124,7 @@ def _check(weight: Tensor, source: list[str], target: list[str], new_channel: st
     for names, side in ((source, "source"), (target, "target")):
         if len(set(names)) != len(names):
             raise InputError(where, f"{side} modalities", "be named once each", got=names)
-    if not set(source) & set(target):
+    if source != [GREY] and not set(source) & set(target):
         rule = f"share at least one with the source ({', '.join(source)})"
         raise InputError(where, "target modalities", rule, got=", ".join(target))
     if new_channel not in NEW_CHANNEL:

@@ -1,11 +1,11 @@
-"""Where weights come from: our bundles, as folder, zip or name, and checkpoints."""
+"""Where weights come from: our bundles, as folder, zip or name, checkpoints, public weights."""
 
 import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from monai_transfer.errors import InputError, choice
+from monai_transfer.transfer.published import is_published, locate_published, require_digest
 
 _WRAPPERS = ("state_dict", "model", "network", "net")
 
@@ -27,6 +28,7 @@ class Source:
         modalities: modality of each input channel; ``None`` when nothing says.
         sha256: digest of the weight file.
         notes: what was done to read the file, one line each.
+        remarks: name of a tensor → how it was changed already, or why no network can use it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Source:
     modalities: tuple[str, ...] | None
     sha256: str
     notes: tuple[str, ...] = ()
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_source(
@@ -47,24 +50,33 @@ def read_source(
     Args:
         source: a bundle folder, a zip of one, a bundle's name in one of `search`, or a checkpoint
             file (``.pt``, ``.pth``; a state dict, or one below ``state_dict``, ``model``,
-            ``network`` or ``net``; a ``module.`` prefix is taken off).
+            ``network`` or ``net``; a ``module.`` prefix is taken off); or public weights of an
+            encoder by name, ``torchvision:resnet50`` or ``taskonomy:<task>``, whose file lies in
+            ``checkpoints`` of ``torch.hub.get_dir()``.
         search: folders that hold bundles.
         modalities: of the input channels; ``None`` takes the bundle's ``channel_def``; of a
             checkpoint, that of the bundle in whose ``models`` it lies, or what ``run.json`` beside
             it says.
 
     Raises:
-        InputError: nothing there, no weights in the bundle, or a file that is not a state dict.
+        InputError: nothing there, no weights in the bundle, or a file that is not a state dict;
+            public weights that are not on this computer, with how to get them.
     """
-    path = locate(str(source), search)
-    if path.is_dir():
+    metadata: dict[str, Any] = {}
+    published = is_published(str(source))
+    path = locate_published(str(source)) if published else locate(str(source), search)
+    if published:
+        weights, name = path.read_bytes(), str(source)
+        require_digest(path, hashlib.sha256(weights).hexdigest())
+    elif path.is_dir():
         metadata, weights, name = _read_folder(path)
     elif zipfile.is_zipfile(path) and path.suffix == ".zip":
         metadata, weights, name = _read_zip(path)
     else:
-        metadata, weights, name = {}, path.read_bytes(), path.name
+        weights, name = path.read_bytes(), path.name
         modalities = modalities or _trained_on(path.absolute())
     state, notes = _state_dict(name, weights)
+    notes = (f"read from {path.name}", *notes) if published else notes
     named = tuple(modalities) if modalities else _modalities(metadata)
     return Source(name, state, named, hashlib.sha256(weights).hexdigest(), notes)
 

@@ -327,6 +327,8 @@ def test_sets_of_t1_alone_are_found_in_their_layouts(tmp_path, name, files, subj
     for file in files:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
+    rows = "".join(f"{subject}\ttest\n" for subject in subjects)
+    (tmp_path / "participants.tsv").write_text(f"participant_id\tsplit\n{rows}")
     found = find_subjects(read_manifest(manifest_path(name)), tmp_path)
     assert [subject.subject for subject in found] == subjects
     assert all(len(subject.images) == 1 and subject.label for subject in found)

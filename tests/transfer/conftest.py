@@ -1,9 +1,10 @@
 """Networks that transfer must work on: MONAI's and torchvision's, each as small as it gets."""
 
+import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from types import ModuleType
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -44,25 +45,9 @@ class Case(NamedTuple):
 
 
 def _resnet50() -> nn.Module:
-    network: nn.Module = _torchvision_models().resnet50()
+    models = importlib.import_module("torchvision.models")  # see the fixture torchvision_models
+    network: nn.Module = models.resnet50()
     return network
-
-
-def _torchvision_models() -> ModuleType:
-    """torchvision's networks, also where its compiled operators were built for another torch.
-
-    Its wheel on PyPI has those for the CUDA torch; beside the CPU torch it registers fakes of two
-    that nothing defined, and does not import. No network here calls them.
-    """
-    try:
-        return importlib.import_module("torchvision.models")
-    except RuntimeError as error:
-        if "operator torchvision::" not in str(error):
-            raise
-    for name in ("nms", "qnms"):
-        schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        torch.library.define(f"torchvision::{name}", schema)
-    return importlib.import_module("torchvision.models")
 
 
 def _dyn_unet() -> nn.Module:
@@ -116,6 +101,30 @@ CASES = {
 def case(request: pytest.FixtureRequest) -> Case:
     """Each network in turn; skipped where the package that it needs is not installed."""
     found: Case = request.param
-    if find_spec(found.needs) is None:
+    if found.needs == "torchvision":
+        request.getfixturevalue("torchvision_models")
+    elif find_spec(found.needs) is None:
         pytest.skip(f"needs {found.needs}")
     return found
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of torch's downloads that is empty, instead of the user's."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def publish(hub: Path) -> Callable[..., Path]:
+    """Saves a state dict among the downloads, under a name that ends in its digest."""
+
+    def save(start: str, state: Mapping[str, torch.Tensor], *, digits: int = 8) -> Path:
+        torch.save(state, hub / "new")
+        digest = hashlib.sha256((hub / "new").read_bytes()).hexdigest()
+        return (hub / "new").rename(hub / f"{start}-{digest[:digits]}.pth")
+
+    return save

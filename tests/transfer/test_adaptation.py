@@ -6,23 +6,43 @@ import torch
 from torch import nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.networks import PatchCNN, PathologyUNet
+from monai_transfer.networks import PatchCNN, PathologyUNet, ResNetClassifier, ResNetSegmenter
 from monai_transfer.transfer import STRATEGIES, Source, adapt
 
 MODALITIES = ["t1", "flair"]
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "PathologyUNet": lambda: PathologyUNet(2, 2, filters=2, resolution_steps=3),
     "PatchCNN": lambda: PatchCNN(2, filters=(4, 6, 5), dense=(8, 6)),
+    "ResNetSegmenter": lambda: ResNetSegmenter(2, 3, filters=2),
+    "ResNetClassifier": lambda: ResNetClassifier(2, 3, image_size=(64, 64), filters=2, hidden=5),
 }
-IMAGES = {"PathologyUNet": (2, 2, 8, 8, 8), "PatchCNN": (8, 2, 32, 32)}
+IMAGES = {
+    "PathologyUNet": (2, 2, 8, 8, 8),
+    "PatchCNN": (8, 2, 32, 32),
+    "ResNetSegmenter": (4, 2, 64, 64),
+    "ResNetClassifier": (4, 2, 64, 64),
+}
+LACKING = {
+    "PathologyUNet": ("encoder_latent",),
+    "PatchCNN": ("decoder", "head", "encoder", "encoder_latent"),
+    "ResNetSegmenter": ("all", "decoder", "head"),
+    "ResNetClassifier": ("all", "decoder", "head"),
+}
+"""Strategies that name a part which the network does not have."""
 WITHOUT_ENCODER = {
     "convolutions kept": {"copy": ["*"], "reset": ["head"], "freeze": ["convolutions"]},
     "only the head": {"copy": ["*"], "reset": ["head"], "freeze": ["convolutions", "dense"]},
 }
 CASES: list[tuple[str, str | Mapping[str, object]]] = [
-    *(("PathologyUNet", name) for name in STRATEGIES),
-    *(("PatchCNN", name) for name in STRATEGIES if name not in ("decoder", "head")),
+    *(
+        (network, name)
+        for network in NETWORKS
+        for name in STRATEGIES
+        if name not in LACKING[network]
+    ),
     *(("PatchCNN", strategy) for strategy in WITHOUT_ENCODER.values()),
+    ("ResNetSegmenter", {"copy": ["encoder"], "reset": ["*"], "freeze": ["encoder"]}),
+    ("ResNetClassifier", {"copy": ["encoder", "latent"], "reset": ["*"], "freeze": ["latent"]}),
 ]
 
 
@@ -83,11 +103,28 @@ def test_every_network_and_strategy_keeps_the_transfer_contract(
         assert torch.equal(value, start[tensor]) == is_frozen, tensor
 
 
-@pytest.mark.parametrize("name", ["decoder", "head"])
-def test_a_strategy_of_parts_that_a_network_lacks_is_refused(name: str):
-    network = NETWORKS["PatchCNN"]()
-    with pytest.raises(InputError, match="must be one of convolutions, dense, head, got encoder"):
-        adapt(network, trained_source(network), strategy=name, modalities=MODALITIES)
+@pytest.mark.parametrize(
+    ("name", "strategy"), [(n, s) for n, all_ in LACKING.items() for s in all_]
+)
+def test_a_strategy_of_parts_that_a_network_lacks_is_refused(name: str, strategy: str):
+    network = NETWORKS[name]()
+    parts = ", ".join(sorted(network.parts))
+    with pytest.raises(
+        InputError, match=f"must be one of {parts}, got (encoder|decoder|latent|head)"
+    ):
+        adapt(network, trained_source(network), strategy=strategy, modalities=MODALITIES)
+
+
+def test_encoder_and_latent_space_go_from_a_classifier_to_a_segmenter():
+    network, source = NETWORKS["ResNetSegmenter"](), trained_source(NETWORKS["ResNetClassifier"]())
+    report = adapt(network, source, strategy="encoder_latent", modalities=MODALITIES).report
+    copied = [r.name for r in report.tensors if r.action == "loaded"]
+    assert {name.split(".")[0] for name in copied} == {"encoder", "latent"}
+    assert all(torch.equal(network.state_dict()[name], source.state[name]) for name in copied)
+    skipped = [r for r in report.tensors if r.action == "skipped"]
+    assert {(r.name.split(".")[0], r.reason) for r in skipped} == {
+        ("classifier", "not in the network")
+    }
 
 
 def test_the_proof_notices_a_weight_that_moved():

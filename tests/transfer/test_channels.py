@@ -76,3 +76,19 @@ def test_impossible_requests_are_refused(
 ):
     with pytest.raises(InputError, match=message):
         match_channels(weight(2), source, target=target, **options)
+
+
+@pytest.mark.parametrize("target", [["t1"], ["t1", "flair"], ["t2", "pd", "t1c"]])
+def test_every_modality_sees_what_grey_saw_and_their_mean_gives_the_same(target: list[str]):
+    adapted, how = match_channels(weight(1), ["grey"], target=target)
+    assert all(
+        torch.equal(adapted[:, i], weight(1)[:, 0] / len(target)) for i in range(len(target))
+    )
+    torch.testing.assert_close(adapted.sum(dim=1), weight(1)[:, 0])
+    share = f" / {len(target)}" if len(target) > 1 else ""
+    assert how == f"{', '.join(target)} from grey{share}"
+
+
+def test_grey_among_others_is_a_modality_like_any():
+    _, how = match_channels(weight(2), ["grey", "t1"], target=["t1"])
+    assert how.startswith("grey dropped, scaled by")
