@@ -71,6 +71,7 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
         if not (isinstance(value, dict) and "_target_" in str(value)) and key != "imports"
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
+    built |= {"discriminator", "discriminator_model"}
     built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
     weights = {"weights": read(bundle, "evaluate.json")["weights"]}
     assert set(listed) == {*plain, *weights} - built
