@@ -221,11 +221,11 @@ def _describe(origin: Path, staged: Path, run: _Run) -> None:
 
 def _describe_channels(formats: dict[str, Any], config: Mapping[str, Any]) -> None:
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
-    names = config.get("label_names", {})
-    classes = [
-        "background" if v == 0 else names.get(str(v), str(v)) for v in config["label_values"]
-    ]
-    for tensor, channels in ((image, config["modalities"]), (pred, classes)):
+    names = {"0": "background"} | config.get("label_names", {})
+    told = [names.get(str(v), str(v)) for v in config.get("label_values", ())]
+    if pred["format"] == "classes":  # of what is present: the background always is
+        told.remove(names["0"])
+    for tensor, channels in ((image, config["modalities"]), (pred, told or config["modalities"])):
         tensor["num_channels"] = len(channels)
         tensor["channel_def"] = {str(i): name for i, name in enumerate(channels)}
 
