@@ -219,6 +219,7 @@ def test_so_is_one_that_leaves_nothing_to_train(
     assert not Path("cache").exists()
 
 
+@pytest.mark.parametrize("name", ["brats_ft", "ms_source", "wmh_ft", "wmh_source"])
 @pytest.mark.parametrize("config", ["inference.json", "train.json", "evaluate.json"])
 def test_weights_as_they_are_for_other_modalities_are_refused_by_name(
     config: str, name: str, about: Any, room: Any, refused: Callable[..., str]
