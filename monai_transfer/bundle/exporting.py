@@ -134,17 +134,22 @@ def _read_run(weights: Path, origin: Path) -> _Run:
     return run
 
 
+_SCORES = {"Dice": "dice", "SSIM": "ssim", "AUC": "auc"}
+"""What the page of a bundle calls a column of ``metrics.csv``; the first that is there counts."""
+
+
 def _score(folder: Path, record: Mapping[str, Any]) -> str | None:
-    """Mean Dice by region in words; ``None`` for a run without a test."""
+    """Mean Dice, or what its test has instead, by region; ``None`` for a run without a test."""
     table = folder / "metrics.csv"
     if not table.is_file():
         return None
     frame = read_csv(table)
-    dice = summary(frame).query("metric == 'dice'")
-    means = ", ".join(f"{row.region} {row.mean:.2f}" for row in dice.itertuples())
+    name, metric = next(pair for pair in _SCORES.items() if pair[1] in frame)
+    scored = summary(frame).query("metric == @metric")
+    means = ", ".join(f"{row.region} {row.mean:.2f}" for row in scored.itertuples())
     kind = "simulated " if record.get("data", {}).get("simulated") else ""
     subjects = frame["subject"].nunique()
-    return f"Dice {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"
+    return f"{name} {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"
 
 
 def _json(path: Path) -> dict[str, Any]:

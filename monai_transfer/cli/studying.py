@@ -62,3 +62,60 @@ def g17(
     console = Console()
     console.print(results.table(), verdict_table(results.verdicts()))
     typer.echo(f"Tables and pictures are in {output_dir}.")
+
+
+@study.command(cls=ManyValues)
+def z22(
+    *,
+    output_dir: Annotated[Path, typer.Option(help="Folder for cohorts, runs, tables, pictures.")],
+    subjects: Annotated[int, typer.Option(min=12, help="Simulated subjects of a cohort.")] = 24,
+    spacing_mm: Annotated[float, typer.Option(help="Of scans and networks.")] = 2.0,
+    cases: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N ...", help="Training cases with stroke; else 4 and 14."),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME ...", help="Of the six sources; else all of them."),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Of 32 slices, on a target.")] = 150,
+    source_steps: Annotated[int, typer.Option(min=1, help="Of 32 slices, of a source.")] = 400,
+    filters: Annotated[int, typer.Option(min=1, help="64 is ResNet-50.")] = 8,
+    imagenet: Annotated[
+        Path | None,
+        typer.Option(help="torchvision's ResNet-50 weights, one more source; needs 64 filters."),
+    ] = None,
+) -> None:
+    """From which source task and domain should a model start (Zoetmulder 2022)?
+
+    Trains sources that segment, auto-encode and classify, on simulated T1 and on simulated textures
+    and shapes; fine-tunes each on stroke, MS lesions and anatomy, and trains from scratch beside
+    them. Called again, it goes on where it stopped. Ends with the scores by source and with the
+    paper's claims held against them.
+
+    Example: `monai-transfer study z22 --cases 10 --seeds 0 --output-dir runs/z22`
+    """
+    from rich.console import Console
+
+    from monai_transfer.studies import Z22, verdict_table
+
+    defaults = Z22(output_dir)
+    plan = Z22(
+        output_dir,
+        subjects=subjects,
+        spacing_mm=spacing_mm,
+        cases=cases or defaults.cases,
+        seeds=seeds or defaults.seeds,
+        sources=sources or defaults.sources,
+        steps=steps,
+        source_steps=source_steps,
+        filters=filters,
+        imagenet=imagenet,
+    )
+    results = plan.run()
+    console = Console()
+    console.print(results.table(), results.table("one"), verdict_table(results.verdicts()))
+    typer.echo(f"Tables and pictures are in {output_dir}.")

@@ -7,10 +7,13 @@ from monai_transfer.studies.g17_results import G17Results
 from monai_transfer.studies.grid import Cell, Outcome, run_cells
 from monai_transfer.studies.statistics import Interval, paired_difference
 from monai_transfer.studies.tuning import Tuning, TuningPlan, plan_tuning
+from monai_transfer.studies.z22 import Z22
+from monai_transfer.studies.z22_results import Z22Results
 from monai_transfer.training import typed
 
 __all__ = [
     "G17",
+    "Z22",
     "Cell",
     "G17Results",
     "Interval",
@@ -18,6 +21,7 @@ __all__ = [
     "Tuning",
     "TuningPlan",
     "Verdict",
+    "Z22Results",
     "answer",
     "bundle_command",
     "paired_difference",

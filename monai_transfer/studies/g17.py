@@ -14,7 +14,7 @@ from monai_transfer.errors import InputError
 from monai_transfer.metrics import read_csv
 from monai_transfer.simulation import simulate_cohort
 from monai_transfer.studies.g17_results import ADABN, DIRECT, HOME, SCRATCH, G17Results
-from monai_transfer.studies.grid import Cell, run_cells
+from monai_transfer.studies.grid import Cell, finished_cells
 from monai_transfer.training.segmentation import read_label
 
 LAYERS: Final = 15
@@ -114,7 +114,7 @@ class G17:
             for cases in self.cases:
                 epochs = _epochs(target.training(cases, seed), self.steps)
                 shared = {"cases": cases, "seed": seed, "epochs": epochs, "source": source}
-                shared |= {"val_interval": max(1, epochs // 6), "patience": None}
+                shared |= {"val_interval": math.ceil(epochs / 3), "patience": None}
                 for tuned in (0, *self.tuned):
                     kind = f"last:{tuned}" if tuned else SCRATCH
                     at = {"kind": kind.replace(":", ""), "cases": cases, "seed": seed}
@@ -130,9 +130,8 @@ class G17:
         """Dice of each test subject of each run, with the run's best validation Dice."""
         configs = [bundles_dir() / bundle / name for name in ("train.json", *overlays)]
         described = f"G17: {bundle}{' '.join(['', *overlays])}"
-        for run in run_cells(configs, cells, output_dir=self.output_dir, description=described):
-            if run.error is not None:
-                raise InputError(run.cell.name, "run", "finish", got=run.error)
+        runs = finished_cells(configs, cells, output_dir=self.output_dir, description=described)
+        for run in runs:
             table = read_csv(run.folder / "metrics.csv")
             kept = table.loc[table["region"] == "lesion", ["subject", "dice"]]
             yield kept.assign(

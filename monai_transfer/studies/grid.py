@@ -123,6 +123,34 @@ def run_cells(
             bar.advance(task)
 
 
+def finished_cells(
+    configs: Sequence[str | Path],
+    cells: Sequence[Cell],
+    *,
+    output_dir: str | os.PathLike[str],
+    description: str,
+) -> Iterator[Outcome]:
+    """As :func:`run_cells`, for a study that needs every one of its runs.
+
+    Args:
+        configs: see :func:`run_cells`.
+        cells: likewise.
+        output_dir: likewise.
+        description: likewise.
+
+    Yields:
+        The outcome of each cell, none of them with an error.
+
+    Raises:
+        InputError: a run failed, with its error; or see :func:`run_cells`.
+        Stopped: see :func:`run_cells`.
+    """
+    for run in run_cells(configs, cells, output_dir=output_dir, description=description):
+        if run.error is not None:
+            raise InputError(run.cell.name, "run", "finish", got=run.error)
+        yield run
+
+
 def _duration(seconds: float) -> str:
     """A time as a person says it.
 

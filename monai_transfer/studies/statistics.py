@@ -61,5 +61,8 @@ def paired_difference(
     mean = float(gains.mean())
     if len(gains) == 1:
         return Interval(mean, math.nan, math.nan, 1)
-    low, high = stats.t.interval(confidence, len(gains) - 1, mean, stats.sem(gains))
+    error = float(stats.sem(gains))
+    if error == 0:  # the same of every subject, as where nothing is found: no width
+        return Interval(mean, mean, mean, len(gains))
+    low, high = stats.t.interval(confidence, len(gains) - 1, mean, error)
     return Interval(mean, float(low), float(high), len(gains))

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from monai_transfer.errors import InputError
-from monai_transfer.studies import paired_difference
+from monai_transfer.studies import Interval, paired_difference
 
 
 def test_the_interval_is_that_of_a_paired_t_test():
@@ -36,3 +36,8 @@ def test_no_subject_with_both_scores_is_refused():
     scores = pd.DataFrame({"a": [0.5, math.nan], "b": [math.nan, 0.5]})
     with pytest.raises(InputError, match="hold a subject with scores of a and of b"):
         paired_difference(scores, "a", than="b")
+
+
+def test_the_same_difference_of_every_subject_has_no_width():
+    scores = pd.DataFrame({"a": [0.5, 0.25, 1.0], "b": [0.25, 0.0, 0.75]})
+    assert paired_difference(scores, "a", than="b") == Interval(0.25, 0.25, 0.25, 3)

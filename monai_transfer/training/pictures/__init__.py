@@ -5,7 +5,7 @@ threads, and inside a program that has figures open.
 """
 
 from monai_transfer.training.pictures.curves import dice_by_region, learning_curve
-from monai_transfer.training.pictures.detection import detection_curves
+from monai_transfer.training.pictures.detection import detection_by_source, detection_curves
 from monai_transfer.training.pictures.heatmaps import heatmap
 from monai_transfer.training.pictures.overlays import montage, overlay, overlay_strip
 from monai_transfer.training.pictures.presence import presence_map
@@ -14,7 +14,11 @@ from monai_transfer.training.pictures.subject import PicturedSubject
 
 __all__ = [
     "PicturedSubject",
+<<<<<<< HEAD
     "RestoredSubject",
+=======
+    "detection_by_source",
+>>>>>>> main
     "detection_curves",
     "dice_by_region",
     "heatmap",

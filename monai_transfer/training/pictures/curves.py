@@ -1,8 +1,7 @@
 """Curves of a run and of a study."""
 
-import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,17 +12,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from monai_transfer._palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY
 from monai_transfer.errors import InputError
 from monai_transfer.training.pictures.canvas import new_figure, save
+from monai_transfer.training.pictures.styles import line_styles
 
-# colour, marker, line: told apart without colour too
-_STRATEGY_STYLES: Final = {
-    "scratch": (BLACK, "o", "--"),
-    "all": (BLUE, "s", "-"),
-    "decoder": (GREEN, "^", "-."),
-    "head": (RED, "v", ":"),
-    "direct": (PURPLE, "D", "--"),
-    "adabn": (RED, "X", ":"),
-}
-_OTHER_STYLES: Final = ((ORANGE, "P", "-"), (SKY, "X", "--"), (PURPLE, "<", "-."), (BLUE, ">", ":"))
 _LINES: Final = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
 
 
@@ -103,7 +93,7 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     regions, strategies = list(runs["region"].unique()), list(runs["strategy"].unique())
     width = 3.2 * len(regions) + 0.5
     figure = new_figure(width, 3.9, layout="constrained")
-    styles = _styles(strategies)
+    styles = line_styles(strategies)
     axes = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
     for axis, region in zip(axes, regions, strict=True):
         for index, strategy in enumerate(strategies):
@@ -122,37 +112,28 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     return save(figure, path)
 
 
-def _styles(strategies: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """Kaur's strategies look alike in every figure; others take what is left, in turn."""
-    taken = {_STRATEGY_STYLES[name][0] for name in strategies if name in _STRATEGY_STYLES}
-    others = itertools.cycle([s for s in _OTHER_STYLES if s[0] not in taken] or _OTHER_STYLES)
-    return {name: _STRATEGY_STYLES.get(name) or next(others) for name in strategies}
-
-
 def _draw_strategy(
     axis: Axes,
     runs: pd.DataFrame,
     strategy: str,
     *,
-    style: tuple[str, str, str],
+    style: Mapping[str, str],
     shift: float,
 ) -> None:
-    colour, marker, line = style
+    level = {key: value for key, value in style.items() if key != "marker"}
     untrained = runs[runs["cases"] == 0]["dice"]
     if len(untrained):
-        axis.axhline(untrained.mean(), color=colour, linestyle=line, linewidth=1.2, label=strategy)
+        axis.axhline(untrained.mean(), linewidth=1.2, label=strategy, **level)
     trained = runs[runs["cases"] > 0].groupby("cases")["dice"].agg(["mean", "std"])
     if len(trained):
         axis.errorbar(
             trained.index * shift,
             trained["mean"],
             yerr=trained["std"].fillna(0),
-            color=colour,
-            marker=marker,
-            linestyle=line,
             markersize=5,
             capsize=2.5,
             label=strategy,
+            **style,
         )
 
 
