@@ -145,7 +145,8 @@ def _score(folder: Path, record: Mapping[str, Any]) -> str | None:
         return None
     frame = read_csv(table)
     name, metric = next(pair for pair in _SCORES.items() if pair[1] in frame)
-    scored = summary(frame).query("metric == @metric")
+    rows = summary(frame)
+    scored = rows[rows["metric"] == metric]
     means = ", ".join(f"{row.region} {row.mean:.2f}" for row in scored.itertuples())
     kind = "simulated " if record.get("data", {}).get("simulated") else ""
     subjects = frame["subject"].nunique()

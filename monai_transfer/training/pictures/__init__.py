@@ -14,11 +14,8 @@ from monai_transfer.training.pictures.subject import PicturedSubject
 
 __all__ = [
     "PicturedSubject",
-<<<<<<< HEAD
     "RestoredSubject",
-=======
     "detection_by_source",
->>>>>>> main
     "detection_curves",
     "dice_by_region",
     "heatmap",
