@@ -134,17 +134,23 @@ def _read_run(weights: Path, origin: Path) -> _Run:
     return run
 
 
+_SCORES = {"Dice": "dice", "SSIM": "ssim", "AUC": "auc"}
+"""What the page of a bundle calls a column of ``metrics.csv``; the first that is there counts."""
+
+
 def _score(folder: Path, record: Mapping[str, Any]) -> str | None:
-    """Mean Dice by region in words; ``None`` for a run without a test."""
+    """Mean Dice, or what its test has instead, by region; ``None`` for a run without a test."""
     table = folder / "metrics.csv"
     if not table.is_file():
         return None
     frame = read_csv(table)
-    dice = summary(frame).query("metric == 'dice'")
-    means = ", ".join(f"{row.region} {row.mean:.2f}" for row in dice.itertuples())
+    name, metric = next(pair for pair in _SCORES.items() if pair[1] in frame)
+    rows = summary(frame)
+    scored = rows[rows["metric"] == metric]
+    means = ", ".join(f"{row.region} {row.mean:.2f}" for row in scored.itertuples())
     kind = "simulated " if record.get("data", {}).get("simulated") else ""
     subjects = frame["subject"].nunique()
-    return f"Dice {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"
+    return f"{name} {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -221,11 +227,11 @@ def _describe(origin: Path, staged: Path, run: _Run) -> None:
 
 def _describe_channels(formats: dict[str, Any], config: Mapping[str, Any]) -> None:
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
-    names = config.get("label_names", {})
-    classes = [
-        "background" if v == 0 else names.get(str(v), str(v)) for v in config["label_values"]
-    ]
-    for tensor, channels in ((image, config["modalities"]), (pred, classes)):
+    names = {"0": "background"} | config.get("label_names", {})
+    told = [names.get(str(v), str(v)) for v in config.get("label_values", ())]
+    if pred["format"] == "classes":  # of what is present: the background always is
+        told.remove(names["0"])
+    for tensor, channels in ((image, config["modalities"]), (pred, told or config["modalities"])):
         tensor["num_channels"] = len(channels)
         tensor["channel_def"] = {str(i): name for i, name in enumerate(channels)}
 

@@ -8,6 +8,7 @@ import torch
 
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import METRICS
+from monai_transfer.training import GAN_CRITERIA
 
 _DIVISOR = 8
 """What three poolings need a size to be a multiple of; twice that leaves two voxels below them."""
@@ -148,6 +149,7 @@ def _is_device(value: Any) -> bool:
     )
 
 
+_AT_LEAST_0: _Rule = ("be at least 0", lambda v: _is_number(v) and v >= 0)
 _TRUTH: _Rule = ("be True or False", lambda v: isinstance(v, bool))
 _SIZE: _Rule = (f"be three multiples of {_DIVISOR}, each at least {2 * _DIVISOR}", _is_size)
 _TEXT: _Rule = ("be a text", lambda v: isinstance(v, str) and v != "")
@@ -182,6 +184,10 @@ OPTIONS: Mapping[str, _Rule] = {
     "num_workers": _whole(0),
     "filters": _whole(1),
     "latent_channels": _whole(1),
+    "discriminator_filters": _whole(1),
+    "l1_weight": _AT_LEAST_0,
+    "gan_weight": _AT_LEAST_0,
+    "gan_criterion": (f"be one of {', '.join(GAN_CRITERIA)}", lambda v: v in GAN_CRITERIA),
     "spacing_mm": ("lie in [0.1, 10] or be '$None'", _is_spacing),
     "volume_size": (f"{_SIZE[0]}, or be '$None'", lambda v: v is None or _is_size(v)),
     "patch_size": _SIZE,

@@ -1,4 +1,4 @@
-"""Scores of a segmentation: by region, lesion and slice, by voxel of a cohort; their table."""
+"""Scores of segmentations, by region, lesion, slice or voxel, and of restored images."""
 
 from monai_transfer.metrics.curves import voxel_auc
 from monai_transfer.metrics.detection import (
@@ -22,6 +22,7 @@ from monai_transfer.metrics.masks import (
     named_metrics,
     score_masks,
 )
+from monai_transfer.metrics.reconstruction import RECONSTRUCTION_METRICS, score_reconstruction
 from monai_transfer.metrics.regions import REGIONS, named_regions, region_masks, score_regions
 from monai_transfer.metrics.slices import (
     EMPTY_SLICES,
@@ -46,6 +47,7 @@ __all__ = [
     "EMPTY_SLICES",
     "MATCHINGS",
     "METRICS",
+    "RECONSTRUCTION_METRICS",
     "REGIONS",
     "THRESHOLDS",
     "VOLUME_CUTOFF_ML",
@@ -66,6 +68,7 @@ __all__ = [
     "read_csv",
     "region_masks",
     "score_masks",
+    "score_reconstruction",
     "score_regions",
     "slice_counts",
     "slice_summary",

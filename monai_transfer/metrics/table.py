@@ -31,11 +31,15 @@ _HEADINGS: Final = {
     "lesion_f1": "Lesion\nF1",
     "f1": "F1",
     "auc": "AUC",
+    "ssim": "SSIM",
+    "psnr_db": "PSNR dB",
+    "l1": "L1",
 }
 _FIRST: Final = (
     *("dice", "hd95_mm", "absolute_volume_difference_fraction"),
     *("lesion_recall", "lesion_precision", "lesion_f1"),
     *("sensitivity", "precision", "iou", "f1", "auc"),
+    *("ssim", "psnr_db", "l1"),
 )
 _FIT: Final = 6
 """Metrics that are printed at most: those that come first in ``_FIRST``, which are the WMH
@@ -200,7 +204,7 @@ def _cell(metric: str, row: "pd.Series[float]") -> str:
     """Mean, for Dice its SD, and on a second line how many subjects had no defined score."""
     if row["n"] == 0:
         return f"{UNDEFINED} ({row['undefined']:.0f})"
-    digits = 1 if metric == "hd95_mm" else 3
+    digits = 1 if metric in ("hd95_mm", "psnr_db") else 3
     text = f"{row['mean']:.{digits}f}"
     if metric == "dice" and row["n"] > 1:
         text += f" ± {row['sd']:.{digits}f}"

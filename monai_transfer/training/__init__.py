@@ -1,8 +1,19 @@
 """Training: loss, inferer, selection, handlers, checkpoints, scoring and the record of a run."""
 
 from monai_transfer._terminal import console, progress_bar
+from monai_transfer.training.adversarial import (
+    GAN_CRITERIA,
+    AdversarialTrainer,
+    ConditionalInferer,
+    GeneratorInferer,
+    PrepareConditionalBatch,
+    ReconstructionGANLoss,
+    adversarial_losses,
+    of_parts,
+)
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
+from monai_transfer.training.collapse import StayAlive
 from monai_transfer.training.commands import is_program, typed
 from monai_transfer.training.early_stopping import EarlyStopping
 from monai_transfer.training.events import EventLog
@@ -22,6 +33,7 @@ from monai_transfer.training.presence_scoring import (
 )
 from monai_transfer.training.provenance import RunRecord
 from monai_transfer.training.randomness import EpochBatches, EpochSampler, SeededCacheDataset
+from monai_transfer.training.reconstruction import ReconstructionSSIM, ScoreReconstructions
 from monai_transfer.training.run import (
     conclude,
     load_best,
@@ -31,9 +43,18 @@ from monai_transfer.training.run import (
     rank_device,
 )
 from monai_transfer.training.scoring import ScoreSubjects
+from monai_transfer.training.segan import (
+    CriticInferer,
+    SegANLoss,
+    SegmentorInferer,
+    WeightClipping,
+    multi_scale_l1,
+)
 from monai_transfer.training.segmentation import (
     LabelMapd,
+    SaveRestoredd,
     SaveSegmentationd,
+    save_image,
     save_label_map,
     to_original_grid,
 )
@@ -45,9 +66,13 @@ from monai_transfer.training.unfreezing import GradualUnfreezing
 from monai_transfer.training.voxel_loss import LabelMapCrossEntropy, median_frequency_weights
 
 __all__ = [
+    "GAN_CRITERIA",
     "SKIPPED_LOGIT",
+    "AdversarialTrainer",
     "BestWeights",
     "Checkpoint",
+    "ConditionalInferer",
+    "CriticInferer",
     "DecayingWeightCrossEntropy",
     "EarlyStopping",
     "EngineProgress",
@@ -55,29 +80,40 @@ __all__ = [
     "EpochSampler",
     "EventLog",
     "FullyConvolutionalInferer",
+    "GeneratorInferer",
     "GradualUnfreezing",
     "History",
     "KeptPrefix",
     "LabelMapCrossEntropy",
     "LabelMapd",
     "LesionAUC",
+    "PrepareConditionalBatch",
     "PresenceAUC",
+    "ReconstructionGANLoss",
+    "ReconstructionSSIM",
     "RegionDice",
     "RegionIoU",
     "RestInferer",
     "RunRecord",
     "SavePresenced",
+    "SaveRestoredd",
     "SaveSegmentationd",
     "ScorePresence",
+    "ScoreReconstructions",
     "ScoreSubjects",
     "SeededCacheDataset",
+    "SegANLoss",
+    "SegmentorInferer",
     "Session",
     "SliceClassifierInferer",
     "Status",
+    "StayAlive",
     "StayFinite",
     "Stopped",
     "TrainingProgress",
     "VolumeInferer",
+    "WeightClipping",
+    "adversarial_losses",
     "class_weights",
     "conclude",
     "console",
@@ -88,6 +124,8 @@ __all__ = [
     "label_map",
     "load_best",
     "median_frequency_weights",
+    "multi_scale_l1",
+    "of_parts",
     "on_device",
     "prepare",
     "prepare_inference",
@@ -99,6 +137,7 @@ __all__ = [
     "require_usable",
     "save_atomically",
     "save_checkpoint",
+    "save_image",
     "save_label_map",
     "score_presence",
     "set_operating_point",

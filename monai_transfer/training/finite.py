@@ -35,7 +35,7 @@ class StayFinite:
     def _loss(self, engine: Engine) -> None:
         loss = loss_of(engine)
         if not math.isfinite(loss):
-            raise _wild(engine, "loss", loss)
+            raise wild(engine, "loss", loss)
 
     def _gradient(self, engine: Engine) -> None:
         if getattr(engine, "scaler", None) is not None:
@@ -43,12 +43,12 @@ class StayFinite:
         named = self.network.named_parameters()
         name = first_wild((name, p.grad) for name, p in named if p.grad is not None)
         if name is not None:
-            raise _wild(engine, "gradient", name)
+            raise wild(engine, "gradient", name)
 
     def _weights(self, engine: Engine) -> None:
         name = first_wild(self.network.state_dict().items())
         if name is not None:
-            raise _wild(engine, "weights", name)
+            raise wild(engine, "weights", name)
 
 
 def first_wild(named: Iterable[tuple[str, Tensor]]) -> str | None:
@@ -68,7 +68,14 @@ def first_wild(named: Iterable[tuple[str, Tensor]]) -> str | None:
     return next(wild, None)
 
 
-def _wild(engine: Engine, what: str, got: object) -> InputError:
+def wild(engine: Engine, what: str, got: object) -> InputError:
+    """The error that ends a training at a value that is not finite.
+
+    Args:
+        engine: the trainer, in its step.
+        what: loss, gradient or weights, and whose.
+        got: the value, or the name of the tensor that holds it.
+    """
     where = f"training, epoch {engine.state.epoch}, step {engine.state.iteration}"
     todo = "Nothing is published. Lower --learning_rate."
     return InputError(where, what, "stay finite", got=got, todo=todo)

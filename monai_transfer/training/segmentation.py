@@ -76,7 +76,7 @@ class LabelProbabilitiesd(MapTransform):
 class SaveSegmentationd(MapTransform):
     """Write a label map (1, x, y, z) on its original grid as ``<subject>.nii.gz``.
 
-    The grid is that of the subject's first image file, see :func:`save_label_map`.
+    The grid is that of the subject's first image file, see :func:`save_image`.
 
     Args:
         keys: of the label map.
@@ -94,11 +94,31 @@ class SaveSegmentationd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> Mapping[Hashable, Any]:
         """Write the file; the data pass through unchanged."""
         for key in self.key_iterator(dict(data)):
-            labels = torch.as_tensor(data[key])[0].cpu().numpy().astype(np.uint8)
             like = load_image(first_file(data["image"]))
             self.written.append(f"{data['subject']}.nii.gz")
-            save_label_map(labels, like, self.output_dir / self.written[-1])
+            save_image(self.stored(data[key]), like, self.output_dir / self.written[-1])
         return data
+
+    def stored(self, value: Any) -> NDArray[Any]:
+        """What is written of the value of a key: (x, y, z), uint8."""
+        voxels: NDArray[Any] = torch.as_tensor(value)[0].cpu().numpy().astype(np.uint8)
+        return voxels
+
+
+class SaveRestoredd(SaveSegmentationd):
+    """Write a restored image (channels, x, y, z) on its original grid as ``<subject>.nii.gz``.
+
+    Float32, with a fourth axis where there are several channels.
+
+    Args:
+        keys: of the image.
+        output_dir: folder, made when the first file is written.
+    """
+
+    def stored(self, value: Any) -> NDArray[Any]:
+        """What is written of the value of a key: (x, y, z) or (x, y, z, channels), float32."""
+        voxels: NDArray[Any] = torch.as_tensor(value).movedim(0, -1).float().cpu().numpy()
+        return voxels[..., 0] if voxels.shape[-1] == 1 else voxels
 
 
 def first_file(image: Any) -> str:
@@ -115,14 +135,20 @@ _GEOMETRY = (
 
 
 def save_label_map(labels: NDArray[np.uint8], like: Any, path: Path) -> None:
-    """Write a label map with the geometry of another image, aside and renamed.
+    """Write a label map with the geometry of another image; see :func:`save_image`."""
+    save_image(labels, like, path)
+
+
+def save_image(voxels: NDArray[Any], like: Any, path: Path) -> None:
+    """Write an image with the geometry of another one, aside and renamed.
 
     The fields of the header that hold the geometry are copied as they are, and nothing else is:
     sform and qform may differ, and every reader must find both images in the same place whichever
     of the two it prefers.
 
     Args:
-        labels: (x, y, z) on the voxel grid of `like`.
+        voxels: (x, y, z) on the voxel grid of `like`, of the type that is stored; a fourth axis is
+            that of channels.
         like: a NIfTI image.
         path: the file; its folder is made.
     """
@@ -131,9 +157,9 @@ def save_label_map(labels: NDArray[np.uint8], like: Any, path: Path) -> None:
         header[name] = like.header[name]
     header["pixdim"][:4] = like.header["pixdim"][:4]
     header["xyzt_units"] = like.header["xyzt_units"] % 8  # of length; above it lies that of time
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(voxels.dtype)
     with written_aside(path) as aside:
-        nib.save(nib.Nifti1Image(labels, None, header), aside)
+        nib.save(nib.Nifti1Image(voxels, None, header), aside)
 
 
 def read_label(path: str | Path) -> tuple[NDArray[Any], tuple[float, float, float]]:

@@ -38,7 +38,8 @@ class FullyConvolutionalInferer(Inferer):
             float32 on a CPU.
         amp: bfloat16 where the hardware has it; otherwise, and without, float32.
         skip: leave out what holds no brain (no voxel other than zero in any channel). Its logits
-            are then :data:`SKIPPED_LOGIT` for the background and 0 for the other classes.
+            are then `skipped_logit` for the background, the first channel, and 0 for the others.
+        skipped_logit: 0 for an auto-encoder, which has nothing to restore there.
         fold_norms: see :meth:`~monai_transfer.networks.PatchCNN.to_fully_convolutional`.
 
     Source:
@@ -61,11 +62,13 @@ class FullyConvolutionalInferer(Inferer):
         max_voxels: int = 2**17,
         amp: bool = True,
         skip: bool = True,
+        skipped_logit: float = SKIPPED_LOGIT,
         fold_norms: bool = True,
     ) -> None:
         if max_voxels < 1:
             raise InputError(type(self).__name__, "max_voxels", "be at least 1", got=max_voxels)
         self.max_voxels, self.amp, self.skip, self.fold_norms = max_voxels, amp, skip, fold_norms
+        self.skipped_logit = skipped_logit
 
     @torch.no_grad()
     def __call__(
@@ -92,7 +95,13 @@ class FullyConvolutionalInferer(Inferer):
         boxes = _brain_boxes(slices) if self.skip else dict.fromkeys(range(len(slices)), whole)
         if not isinstance(layers, FullyConvolutionalCNN):
             boxes = dict.fromkeys(boxes, whole)
-        logits = _stream(slices, forward, boxes=boxes, max_voxels=self.max_voxels)
+        logits = _stream(
+            slices,
+            forward,
+            boxes=boxes,
+            max_voxels=self.max_voxels,
+            skipped_logit=self.skipped_logit,
+        )
         logits = logits.reshape(len(volume), -1, *logits.shape[1:]).movedim(1, -1)
         if isinstance(inputs, MetaTensor):
             logits = convert_to_dst_type(logits, inputs, dtype=torch.float32)[0]
@@ -113,24 +122,25 @@ def _stream(
     *,
     boxes: Mapping[int, _Box],
     max_voxels: int,
+    skipped_logit: float,
 ) -> Tensor:
     """Logits (N, classes, X, Y), asked for in the given box of each slice that has one."""
     if not boxes:  # no brain: asked for the number of classes only
-        return _skipped(slices, forward(slices[:1]).shape[1])
+        return _skipped(slices, forward(slices[:1]).shape[1], skipped_logit)
     logits: Tensor | None = None
     for batch in _batches(boxes, max_voxels):
         x0, x1, y0, y1 = _union(boxes[i] for i in batch)
         asked = forward(slices[:, :, x0:x1, y0:y1][batch])
-        logits = _skipped(slices, asked.shape[1]) if logits is None else logits
+        logits = _skipped(slices, asked.shape[1], skipped_logit) if logits is None else logits
         for i, one in zip(batch, asked, strict=True):
             a, b, c, d = boxes[i]
             logits[i, :, a:b, c:d] = one[:, a - x0 : b - x0, c - y0 : d - y0]
     return cast(Tensor, logits)
 
 
-def _skipped(slices: Tensor, classes: int) -> Tensor:
+def _skipped(slices: Tensor, classes: int, skipped_logit: float) -> Tensor:
     logits = slices.new_zeros((len(slices), classes, *slices.shape[2:]), dtype=torch.float32)
-    logits[:, 0] = SKIPPED_LOGIT
+    logits[:, 0] = skipped_logit
     return logits
 
 

@@ -44,7 +44,9 @@ class Strategy:
         ``encoder_latent`` is Zoetmulder 2022, section 4.3: the encoder, whose last layer gives the
         latent space, from the source, everything else random, all trained; ``encoder`` is what of
         it holds for a source without that layer, as ImageNet's. ``adabn`` is Li 2018,
-        arXiv:1603.04779. ``continue`` is ours: the source's own task goes on with its head kept.
+        arXiv:1603.04779. ``segmentor`` is Giacomello 2020's Seg, section IV-C (i): the critic is
+        frozen; their Full is ``continue``, which is ours by name: the source's own task goes on
+        with its head kept.
 
     Example:
         >>> STRATEGIES["decoder"].resolve(("encoder", "decoder", "head")).freeze
@@ -150,6 +152,7 @@ STRATEGIES: Mapping[str, Strategy] = {
         Strategy("encoder", copy=("encoder",), reset=(ALL,)),
         Strategy("encoder_latent", copy=("encoder", "latent"), reset=(ALL,)),
         Strategy("continue", copy=(ALL,)),
+        Strategy("segmentor", copy=(ALL,), freeze=("critic",)),
         Strategy("adabn", copy=(ALL,), freeze=(ALL,), norm="re-estimate"),
     )
 }

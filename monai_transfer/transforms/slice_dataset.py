@@ -41,6 +41,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
             tell left from right.
         presence_values: ``label`` then says which of these class indices occur in the slice;
             ``None``: it is the slice of the label map.
+        labelled: ``False`` for an auto-encoder: labels are not looked at, and batches have none.
 
     Items are asked for by number, or by (epoch, number), as
     :class:`~monai_transfer.training.EpochBatches` does; an array of numbers gives a batch. A number
@@ -73,6 +74,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         flip: bool = False,
         presence_values: Sequence[int] | None = None,
+        labelled: bool = True,
     ) -> None:
         self.seed, self.flip, self.epoch = seed, flip, 0
         self.presence_values = None if presence_values is None else list(presence_values)
@@ -84,7 +86,7 @@ class SliceDataset(Dataset[dict[str, Any]]):
             data: Mapping[Any, Any] = subjects[number]
             self.names.append(subject_of(data, "image"))
             with blamed_on(self.names[-1]):
-                found = self._add(data["image"], data["label"])
+                found = self._add(data["image"], data["label"] if labelled else None)
             places.append(np.stack([np.full_like(found, number), found]))
         self._places = np.concatenate(places, axis=1)  # subject and z of each item
         if not len(self):
@@ -120,35 +122,39 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     def _add(self, image: Any, label: Any) -> NDArray[np.int32]:
         """Take the views of a subject; z of the slices that hold something."""
-        image, label = (convert_to_tensor(each, track_meta=False) for each in (image, label))
+        image = convert_to_tensor(image, track_meta=False)
         if image.ndim != 4:
             rule, got = "be (channel, x, y, z)", tuple(image.shape)
             raise InputError("subject", "image shape", rule, got=got)
-        if label.shape != (1, *image.shape[1:]):
-            rule = f"be {(1, *image.shape[1:])}, one channel on the grid of the image"
-            raise InputError("subject", "label shape", rule, got=tuple(label.shape))
         slices = image.movedim(-1, 0)
         if self._images and slices.shape[1:] != (wanted := self._images[0].shape[1:]):
             rule = f"be {tuple(wanted)}, (channel, x, y) as in {self.names[0]}"
             raise InputError("subject", "shape of a slice", rule, got=tuple(slices.shape[1:]))
-        values = self.presence_values
         self._images.append(slices)
-        self._labels.append(
-            label.movedim(-1, 0) if values is None else slice_presence(label, values)
-        )
+        if label is not None:
+            self._labels.append(self._label(label, (1, *image.shape[1:])))
         return slices_with_image(image).nonzero().flatten().cpu().numpy().astype(np.int32)
+
+    def _label(self, label: Any, shape: tuple[int, ...]) -> Tensor:
+        """The view of a label map, or what is present in each of its slices."""
+        label, values = convert_to_tensor(label, track_meta=False), self.presence_values
+        if label.shape != shape:
+            rule = f"be {shape}, one channel on the grid of the image"
+            raise InputError("subject", "label shape", rule, got=tuple(label.shape))
+        return label.movedim(-1, 0) if values is None else slice_presence(label, values)
 
     def _batch(self, items: NDArray[np.intp], flipped: NDArray[np.bool_]) -> dict[str, Any]:
         subject, z = self._places[:, items].tolist()
         places = list(zip(subject, z, strict=True))
-        image = torch.stack([self._images[s][k] for s, k in places])
-        label = torch.stack([self._labels[s][k] for s, k in places])
+        batch: dict[str, Any] = {"image": torch.stack([self._images[s][k] for s, k in places])}
+        if self._labels:
+            batch["label"] = torch.stack([self._labels[s][k] for s, k in places])
         if flipped.any():
-            mirrored = torch.from_numpy(flipped).to(image.device)
-            image[mirrored] = image[mirrored].flip(_LEFT_RIGHT)
-            if self.presence_values is None:
-                label[mirrored] = label[mirrored].flip(_LEFT_RIGHT)
-        return {"image": image, "label": label, "subject": [self.names[s] for s in subject]}
+            mirrored = torch.from_numpy(flipped).to(batch["image"].device)
+            maps = [key for key in batch if key == "image" or self.presence_values is None]
+            for key in maps:
+                batch[key][mirrored] = batch[key][mirrored].flip(_LEFT_RIGHT)
+        return {**batch, "subject": [self.names[s] for s in subject]}
 
     def _flipped(self, epoch: int) -> NDArray[np.bool_]:
         """Whether each item of an epoch is mirrored."""

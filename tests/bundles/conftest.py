@@ -61,7 +61,8 @@ class About:
     training: Mapping[str, Any] = field(default_factory=dict)
     left: frozenset[str] = _SEGMENTED  # in a run's folder, by its test
     channels: tuple[str, ...] = ()  # if not all of the cohort
-    segments: bool = True  # else it tells what is in each slice
+    segments: bool = True  # else it tells what is in each slice, or restores the image
+    restores: bool = False
 
     @property
     def disease(self) -> str:
@@ -137,6 +138,18 @@ BUNDLES = {
             "score": "mean_iou",
             "left": _SEGMENTED | {"slice_scores.csv"},
         },
+    ),
+    "autoencoder_source": About(
+        partial(ResNetSegmenter, 1, 1, filters=8),
+        "tissue",
+        regions=("brain",),
+        score="ssim",
+        recipe="z22_bahc",
+        tensors=380,
+        left=frozenset({"reconstructions.png"}),
+        segments=False,
+        restores=True,
+        **_Z22,
     ),
     "brats_ft": About(
         partial(PathologyUNet, 4, 4),

@@ -20,6 +20,7 @@ SCALES = {"ms_source": {"standard_scale.json"}}
 """Of sources whose images are on one; a target is brought to its source's."""
 
 FURTHER = {
+    "autoencoder_source": {"natural.json"},
     "wmh_ft": {"adabn.json"},
     "structures_source": {"natural.json"},
     "tissue_source": {"natural.json"},
@@ -70,6 +71,7 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
         if not (isinstance(value, dict) and "_target_" in str(value)) and key != "imports"
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
+    built |= {"discriminator", "discriminator_model"}
     built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
     weights = {"weights": read(bundle, "evaluate.json")["weights"]}
     assert set(listed) == {*plain, *weights} - built
@@ -135,6 +137,12 @@ def test_the_metadata_describes_the_network_that_is_configured(bundle: Path):
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
     assert list(image["channel_def"].values()) == config["modalities"]
     assert image["num_channels"] == len(config["modalities"])
+    if pred["format"] == "magnitude":  # the image itself, restored
+        assert (pred["num_channels"], pred["channel_def"]) == (
+            image["num_channels"],
+            image["channel_def"],
+        )
+        return
     names = [config["label_names"].get(str(v), "background") for v in config["label_values"]]
     if pred["format"] == "classes":  # of what is present: the background always is
         names.remove("background")
@@ -163,7 +171,8 @@ def test_inference_prepares_images_as_the_test_of_a_training_does(bundle: Path):
         tested = {k: v for k, v in train["preprocessing"].items() if k != "label_values"}
     assert inference["preprocessing"] == tested
     options = (set(inference) & set(train) & set(OPTIONS)) - {"output_dir"}
-    assert options >= {"dataset_dir", "manifest", "modalities", "label_values", "device"}
+    assert options >= {"dataset_dir", "manifest", "modalities", "device"}
+    assert ("label_values" in inference) == ("label_values" in train)
     for name in (*sorted(options), "inferer", "amp", "prepared"):
         assert inference[name] == train[name], name
     network = {key: value for key, value in train["network_def"].items() if key != "dropout"}

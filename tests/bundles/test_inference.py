@@ -99,7 +99,7 @@ def test_without_a_folder_the_simulated_test_subjects_are_segmented(
         lambda *_, **__: (described, room.cohort(name)),
     )
     infer(name, room.cohort(name), dataset_dir="$None")
-    kind = "*.nii.gz" if about.segments else "*.csv"
+    kind = "*.nii.gz" if about.segments or about.restores else "*.csv"
     assert len(list(Path("out").glob(kind))) == 1  # a fifth of five, or as a table tells
 
 
@@ -168,6 +168,28 @@ def test_an_unlabelled_folder_becomes_tables_of_what_each_slice_shows(
         brain = np.flatnonzero(np.asanyarray(image.dataobj).any((0, 1)))
         places_mm = image.affine[2, 2] * brain + image.affine[2, 3]
         assert abs(table["z_mm"].min() - places_mm.min()) <= 6  # no more than its voxels
+
+
+def test_an_unlabelled_folder_becomes_restored_images_on_the_original_grids(
+    infer: Callable[..., str], room: Any
+):
+    name, folder = "autoencoder_source", copied("autoencoder_source", room, labels=False)
+    regridded(folder)
+    infer(name, folder)
+    subjects = find_subjects(room.about(name).described.images_alone(), folder)
+    names = [f"{s.subject}.nii.gz" for s in subjects]
+    assert {path.name for path in Path("out").iterdir()} == {*names, "run.json", "status.json"}
+    assert json.loads(Path("out/run.json").read_text())["outputs"] == names
+    for subject in subjects:
+        result = nib.load(f"out/{subject.subject}.nii.gz")
+        image = nib.load(folder / subject.images[0])
+        assert result.shape == image.shape
+        np.testing.assert_array_equal(result.affine, image.affine)
+        assert [result.header[c] for c in CODES] == [image.header[c] for c in CODES]
+        assert result.get_data_dtype() == np.float32
+        voxels, brain = result.get_fdata(), image.get_fdata() != 0
+        assert len(np.unique(voxels[brain])) > 100
+        assert (voxels[:, :, ~brain.any((0, 1))] == 0).mean() > 0.5  # but next to the brain
 
 
 @pytest.mark.usefixtures("segmenting")

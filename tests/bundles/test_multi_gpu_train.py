@@ -37,6 +37,7 @@ def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedP
 @pytest.mark.parametrize(
     ("name", "strategy", "frozen"),
     [
+        ("autoencoder_source", "scratch", None),
         ("brats_ft", "decoder", "encoder."),
         ("ms_source", "scratch", None),
         ("wmh_ft", "last:3", "convolutions."),

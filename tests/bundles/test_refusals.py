@@ -225,6 +225,8 @@ def test_weights_as_they_are_for_other_modalities_are_refused_by_name(
     config: str, name: str, about: Any, room: Any, refused: Callable[..., str]
 ):
     source, (*dropped, kept) = about.source or name, about.modalities
+    if not dropped:
+        pytest.skip("has one modality")
     asked: dict[str, Any] = {"modalities": [kept]}
     if config != "inference.json":
         asked["picture_modality"] = kept

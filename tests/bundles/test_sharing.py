@@ -17,6 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_an_exported_model_segments_as_its_run_did(
     finished: Any, room: Any, run: Callable[..., str], tmp_path: Path
 ):
+    if not finished.about.segments:
+        pytest.skip("its run leaves no label maps")
     archive = export(
         room.bundle(finished.name), finished.folder / "model.pt", output=tmp_path / "mine.zip"
     )

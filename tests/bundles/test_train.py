@@ -75,6 +75,7 @@ def test_the_record_says_what_was_asked_on_which_data_and_what_became_of_every_t
         "ms_source": {"loaded": 0, "reset": 66},
         # of the encoder 318 tensors, of the latent space 6
         **{name: {"loaded": 324, "reset": 56} for name in ("anatomy_ft", "ms_ft", "stroke_ft")},
+        "autoencoder_source": {"loaded": 0, "reset": 380},
         "structures_source": {"loaded": 0, "reset": 328},
         "tissue_source": {"loaded": 0, "reset": 380},
         # of 12 convolutions a weight and the norm's two parameters and three statistics

@@ -271,3 +271,11 @@ def test_a_gpu_gives_what_the_cpu_gives(network):
     asked = expected[:, :1].expand_as(expected) != SKIPPED_LOGIT
     difference = (logits.cpu() - expected).abs().max()
     assert difference < 0.03 * expected[asked].abs().max()
+
+
+def test_an_auto_encoder_restores_nothing_where_nothing_is():
+    image = torch.zeros(1, 1, 8, 8, 3)
+    image[..., 1] = 0.5
+    restored = FullyConvolutionalInferer(skipped_logit=0.0)(image, lambda slices: slices + 1)
+    assert torch.equal(restored[..., 1], image[..., 1] + 1)
+    assert not restored[..., [0, 2]].any()

@@ -34,8 +34,14 @@ def test_encoder_latent_takes_the_latent_space_along():
         STRATEGIES["encoder_latent"].resolve(PARTS)
 
 
+def test_segmentor_copies_both_networks_and_freezes_the_critic():
+    strategy = STRATEGIES["segmentor"].resolve(("segmentor", "critic"))
+    assert (strategy.copy, strategy.reset) == (("segmentor", "critic"), ())
+    assert strategy.freeze == ("critic",)
+
+
 def test_every_named_strategy_is_tested_above():
-    assert len(STRATEGIES) == 9
+    assert len(STRATEGIES) == 10
 
 
 def test_a_part_named_wins_over_all_of_them():

@@ -67,6 +67,16 @@ def test_a_batch_is_its_items_stacked_whatever_epoch_each_is_of(dataset, presenc
     assert torch.equal(items[2]["image"], items[4]["image"])
 
 
+def test_without_labels_images_are_the_same_and_a_label_s_path_is_not_looked_at(subjects):
+    whole = SliceDataset(subjects, flip=True)
+    alone = SliceDataset(
+        [{**s, "label": "a/path.nii"} for s in subjects], flip=True, labelled=False
+    )
+    ours, theirs = epoch_of(alone, 3), epoch_of(whole, 3)
+    assert set(ours) == {"image", "subject"}
+    assert torch.equal(ours["image"], theirs["image"])
+
+
 def test_half_of_the_slices_are_mirrored_left_and_right_image_and_label_together(dataset):
     plain, flipped = epoch_of(dataset(), 1), [epoch_of(dataset(flip=True), e) for e in range(1, 9)]
     mirrored = 0

@@ -9,10 +9,12 @@ from monai_transfer.training.pictures.detection import detection_by_source, dete
 from monai_transfer.training.pictures.heatmaps import heatmap
 from monai_transfer.training.pictures.overlays import montage, overlay, overlay_strip
 from monai_transfer.training.pictures.presence import presence_map
+from monai_transfer.training.pictures.restored import RestoredSubject, restored_strip
 from monai_transfer.training.pictures.subject import PicturedSubject
 
 __all__ = [
     "PicturedSubject",
+    "RestoredSubject",
     "detection_by_source",
     "detection_curves",
     "dice_by_region",
@@ -22,4 +24,5 @@ __all__ = [
     "overlay",
     "overlay_strip",
     "presence_map",
+    "restored_strip",
 ]

@@ -1,0 +1,278 @@
+"""Two networks against each other, on MONAI's adversarial trainer.
+
+The generator gives an image's counterpart (its reconstruction, its segmentation); the discriminator
+is shown the image beside that counterpart, or beside the true one. What the two are is the
+config's; a batch, the inferers and the losses here are the same for all.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import monai.engines
+import torch
+from monai.engines.utils import PrepareBatch
+from monai.inferers import Inferer
+from monai.losses import PatchAdversarialLoss
+from monai.losses.adversarial_loss import AdversarialCriterions
+from monai.utils.enums import AdversarialKeys, CommonKeys
+from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
+
+from monai_transfer.errors import InputError, choice
+from monai_transfer.training.inference import has_bfloat16
+
+LOSSES = {
+    "loss": CommonKeys.LOSS,
+    "reconstruction_loss": AdversarialKeys.RECONSTRUCTION_LOSS,
+    "generator_loss": AdversarialKeys.GENERATOR_LOSS,
+    "discriminator_loss": AdversarialKeys.DISCRIMINATOR_LOSS,
+}
+"""Name → key in the output of a step; ``loss`` is the generator's whole."""
+
+GAN_CRITERIA = tuple(str(criterion) for criterion in AdversarialCriterions)
+"""What an adversarial loss may be: ``bce``, ``hinge`` or ``least_squares``."""
+
+
+class AdversarialTrainer(monai.engines.AdversarialTrainer):
+    """MONAI's adversarial trainer, whose state is one and whose steps tell their loss.
+
+    The generator's step, then the discriminator's, are MONAI's own. MONAI's state holds the
+    networks and optimisers themselves, which a file of plain tensors cannot, and of these its
+    ``load_state_dict`` would put others in the place of those that are trained. Here it holds
+    their states: the discriminator, both optimisers, both gradient scalers where there are any. The
+    generator is the run's network, which :class:`~monai_transfer.training.Checkpoint` keeps.
+
+    A step's output holds ``loss``, which MONAI gives under ``amp`` only, and none of its tensors
+    keeps the step's graph alive.
+
+    Arguments are those of :class:`monai.engines.AdversarialTrainer`.
+
+    Source:
+        Goodfellow 2014, arXiv:1406.2661, in MONAI's form: one step each.
+    """
+
+    def _complete_state_dict_user_keys(self) -> None:
+        """Nothing of MONAI's: see :meth:`state_dict`."""
+
+    def states(self) -> dict[str, Any]:
+        """What of this trainer has a state, by name; networks without DDP's wrapper."""
+        state: Any = self.state
+        optimizers = {"g_optimizer": state.g_optimizer, "d_optimizer": state.d_optimizer}
+        scalers = {"g_scaler": state.g_scaler, "d_scaler": state.d_scaler}
+        held = {"d_network": unwrapped(state.d_network), **optimizers, **scalers}
+        return {name: thing for name, thing in held.items() if thing is not None}
+
+    def state_dict(self) -> Any:
+        """For a checkpoint: where the training is, and the states of :meth:`states`."""
+        held = {name: thing.state_dict() for name, thing in self.states().items()}
+        return super().state_dict() | {"adversarial": held}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        super().load_state_dict({k: v for k, v in state_dict.items() if k != "adversarial"})
+        for name, thing in self.states().items():
+            thing.load_state_dict(state_dict["adversarial"][name])
+
+    def _iteration(
+        self, engine: monai.engines.AdversarialTrainer, batchdata: dict[str, Tensor]
+    ) -> dict[str, Any]:
+        output: Any = super()._iteration(engine, batchdata)
+        parts = (AdversarialKeys.RECONSTRUCTION_LOSS, AdversarialKeys.GENERATOR_LOSS)
+        output[CommonKeys.LOSS] = sum(output[key] for key in parts)
+        return {key: value.detach() for key, value in output.items()}
+
+
+def unwrapped(network: nn.Module) -> nn.Module:
+    """A network without the wrapper of data parallelism."""
+    parallel = isinstance(network, DataParallel | DistributedDataParallel)
+    inner: nn.Module = network.module if parallel else network  # type: ignore[assignment]
+    return inner
+
+
+def adversarial_losses(output: Mapping[str, Any]) -> dict[str, float]:
+    """The losses of a step by name, as TensorBoard's handler takes them.
+
+    Args:
+        output: of a step of :class:`AdversarialTrainer`.
+
+    Example:
+        >>> adversarial_losses({key: torch.tensor(0.5) for key in LOSSES.values()})["loss"]
+        0.5
+    """
+    return {name: float(output[key]) for name, key in LOSSES.items()}
+
+
+class PrepareConditionalBatch(PrepareBatch):
+    """Of a batch, what is true, and the image that both networks are shown.
+
+    MONAI's trainer hands the true counterpart to the discriminator as ``reals`` and to the
+    reconstruction loss as the target; image and true counterpart go to both inferers by name.
+
+    Args:
+        real: key of the true counterpart: ``image`` for an auto-encoder, ``label`` for a
+            segmentation.
+
+    Example:
+        >>> batch = {"image": torch.ones(1, 2, 4, 4), "label": torch.zeros(1, 1, 4, 4)}
+        >>> real, target, _, shown = PrepareConditionalBatch("label")(batch)
+        >>> real.shape, target is real, shown["image"].shape
+        (torch.Size([1, 1, 4, 4]), True, torch.Size([1, 2, 4, 4]))
+    """
+
+    def __init__(self, real: str = "image") -> None:
+        self.real = real
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,  # noqa: FBT001, FBT002 - MONAI's
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor, tuple[()], dict[str, Tensor]]:
+        """(real, target, no more positions, image and real by name), float, on the device."""
+
+        def moved(key: str) -> Tensor:
+            value = torch.as_tensor(batchdata[key]).as_subclass(Tensor)
+            return value.to(device=device, non_blocking=non_blocking, **kwargs).float()
+
+        image = moved("image")
+        real = image if self.real == "image" else moved(self.real)
+        return real, real, (), {"image": image, "real": real}
+
+
+class GeneratorInferer(Inferer):
+    """What the generator makes of the image, under bfloat16 where the hardware has it.
+
+    Args:
+        amp: bfloat16 where the hardware has it; otherwise, and without, float32.
+    """
+
+    def __init__(self, *, amp: bool = True) -> None:
+        self.amp = amp
+
+    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Output of the network for ``kwargs["image"]``, float32; `inputs` is not looked at."""
+        del inputs, args
+        return forward(network, kwargs["image"], amp=self.amp)
+
+
+class ConditionalInferer(Inferer):
+    """What the discriminator says of a counterpart beside the image.
+
+    Args:
+        amp: as in :class:`GeneratorInferer`.
+
+    Source:
+        Zoetmulder 2022, section 3.3.3: 'the image and the decoder output were used as input';
+        Isola 2017, arXiv:1611.07004 (pix2pix), section 3.2: concatenated.
+
+    Example:
+        >>> image = torch.ones(1, 1, 4, 4)
+        >>> ConditionalInferer()(image, torch.nn.Conv2d(2, 1, 4), image=image).shape
+        torch.Size([1, 1, 1, 1])
+    """
+
+    def __init__(self, *, amp: bool = True) -> None:
+        self.amp = amp
+
+    def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """Logits for the image and `inputs`, concatenated along the channels, float32."""
+        del args
+        return forward(network, torch.cat([kwargs["image"], inputs], dim=1), amp=self.amp)
+
+
+def forward(network: Any, image: Tensor, *, amp: bool) -> Tensor:
+    """A network's output, float32, computed in bfloat16 where asked for and native.
+
+    Args:
+        network: anything that takes the image.
+        image: (B, channels, ...).
+        amp: whether to ask for bfloat16.
+    """
+    enabled = amp and has_bfloat16(image.device)
+    with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):
+        output: Tensor = network(image)
+    return output.float()
+
+
+class ReconstructionGANLoss:
+    """Weighted sum of the L1 norm and an adversarial loss; the discriminator's own beside it.
+
+    MONAI's trainer takes the three apart: :meth:`reconstruction` and :meth:`generator` make the
+    generator's loss, :meth:`discriminator` the discriminator's.
+
+    Args:
+        l1_weight: of the mean absolute difference between reconstruction and image.
+        gan_weight: of the adversarial loss.
+        criterion: of MONAI's ``PatchAdversarialLoss``, one of :data:`GAN_CRITERIA`.
+
+    Raises:
+        InputError: a weight below 0, or an unknown criterion.
+
+    Source:
+        Zoetmulder 2022, section 3.4.2: 0.996 for the L1 norm, 0.004 for the GAN loss. The criterion
+        is not stated there; binary cross entropy, and half of the discriminator's loss, are
+        Isola 2017's, arXiv:1611.07004, section 3.3.
+
+    Example:
+        >>> loss = ReconstructionGANLoss()
+        >>> round(loss.reconstruction(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)).item(), 3)
+        0.996
+        >>> logits = torch.zeros(1, 1, 2, 2)  # it cannot tell: log 2 each
+        >>> (
+        ...     round(loss.generator(logits).item(), 5),
+        ...     round(loss.discriminator(logits, logits).item(), 3),
+        ... )
+        (0.00277, 0.693)
+    """
+
+    def __init__(
+        self, *, l1_weight: float = 0.996, gan_weight: float = 0.004, criterion: str = "bce"
+    ) -> None:
+        for name, weight in (("l1_weight", l1_weight), ("gan_weight", gan_weight)):
+            if weight < 0:
+                raise InputError("adversarial loss", name, "be at least 0", got=weight)
+        if criterion not in GAN_CRITERIA:
+            raise choice("adversarial loss", "criterion", criterion, GAN_CRITERIA)
+        self.adversarial = PatchAdversarialLoss(criterion=criterion)
+        self.l1_weight, self.gan_weight = l1_weight, gan_weight
+
+    def reconstruction(self, output: Tensor, target: Tensor) -> Tensor:
+        """Weighted mean absolute difference; a scalar."""
+        return self.l1_weight * nn.functional.l1_loss(output, target)
+
+    def generator(self, fake_logits: Tensor) -> Tensor:
+        """Weighted: how far the discriminator is from taking the output for the truth; a scalar."""
+        return self.gan_weight * self._mean(fake_logits, is_real=True, for_discriminator=False)
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """Mean of what it makes of the truth and of the output; a scalar."""
+        real = self._mean(real_logits, is_real=True, for_discriminator=True)
+        return (real + self._mean(fake_logits, is_real=False, for_discriminator=True)) / 2
+
+    def _mean(self, logits: Tensor, *, is_real: bool, for_discriminator: bool) -> Tensor:
+        loss: Any = self.adversarial(logits, is_real, for_discriminator)
+        return torch.as_tensor(loss)
+
+
+def trained_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a network that take a gradient; none of a frozen one."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def of_parts(groups: Iterable[Mapping[str, Any]], *parts: str) -> list[dict[str, Any]]:
+    """Those of an adaptation's parameter groups that belong to some of its parts.
+
+    Args:
+        groups: of :meth:`~monai_transfer.transfer.Adaptation.parameter_groups`.
+        parts: whose groups are wanted.
+
+    Returns:
+        The groups; of frozen parts one empty group, which an optimiser takes and leaves alone.
+
+    Example:
+        >>> of_parts([{"name": "segmentor", "params": [], "lr": 0.1}], "critic")
+        [{'name': 'critic', 'params': []}]
+    """
+    found = [dict(group) for group in groups if group["name"] in parts]
+    return found or [{"name": ", ".join(parts), "params": []}]
