@@ -184,6 +184,7 @@ OPTIONS: Mapping[str, _Rule] = {
     "num_workers": _whole(0),
     "filters": _whole(1),
     "latent_channels": _whole(1),
+    "hidden": _whole(1),
     "discriminator_filters": _whole(1),
     "l1_weight": _AT_LEAST_0,
     "gan_weight": _AT_LEAST_0,

@@ -177,7 +177,7 @@ class Z22:
         }
         return Cell(at, {**data, **options})
 
-    def _training(self, cohort: str) -> list[Mapping[str, Any]]:
+    def _training(self, cohort: str) -> Sequence[Mapping[str, Any]]:
         opened = open_cohort(
             cohort,
             ["t1"],

@@ -139,7 +139,7 @@ class Z22Results:
         )
 
     def _most_cases(self) -> dict[Any, int]:
-        return self.subjects.groupby("target")["cases"].max().to_dict()
+        return dict(self.subjects.groupby("target")["cases"].max())
 
     def _sources(self) -> list[str]:
         return list(self.subjects["source"].unique())

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def _draw_strategy(
     runs: pd.DataFrame,
     strategy: str,
     *,
-    style: Mapping[str, str],
+    style: Mapping[str, Any],
     shift: float,
 ) -> None:
     level = {key: value for key, value in style.items() if key != "marker"}
