@@ -15,7 +15,9 @@ _FOLLOWED = {"training": 100, "validation": 26, "test": 33}
 _DESCRIBED: dict[str, dict[str, str | None]] = {
     "wmh": {f"wmh_{session}": session for session in SESSIONS},
     "tissue": {"tissue": None, "structures": None},
+    "ms": {"ms": None, "ms_t1": None},
 }
+_RAW = ("ms", "brats", "wmh_baseline", "wmh_followup")
 
 
 def split_of(index: int) -> str:
@@ -59,7 +61,9 @@ def manifests_of(disease: str, *, raw: bool = False) -> list[str]:
         ['simulated_tissue', 'simulated_structures']
     """
     described = _DESCRIBED.get(disease, {disease: None})
-    return [f"simulated_{cohort}{'_raw' * raw}" for cohort in described]
+    if raw:
+        return [f"simulated_{cohort}_raw" for cohort in described if cohort in _RAW]
+    return [f"simulated_{cohort}" for cohort in described]
 
 
 def folder_of(cohort: str) -> tuple[str, str | None]:

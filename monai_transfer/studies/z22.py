@@ -16,6 +16,7 @@ from monai_transfer.bundle import bundles_dir, open_cohort
 from monai_transfer.errors import InputError, choice
 from monai_transfer.metrics import read_csv
 from monai_transfer.simulation import simulate_cohort
+from monai_transfer.simulation.visits import folder_of
 from monai_transfer.studies.grid import Cell, Outcome, finished_cells
 from monai_transfer.studies.z22_results import DETECTED, IMAGENET, SCORES, SCRATCH, Z22Results
 
@@ -50,8 +51,8 @@ SOURCES: Final[Mapping[str, SourceTask]] = {
 }
 """Source → its task. 'natural' are simulated textures and shapes, not photographs."""
 
-TARGETS: Final = tuple(SCORES)
-"""Cohorts that the sources are fine-tuned on, each with its bundle ``<target>_ft``."""
+TARGETS: Final[Mapping[str, str]] = {name: name for name in SCORES} | {"ms": "ms_t1"}
+"""Target → its cohort; its bundle is ``<target>_ft``."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Z22:
         Raises:
             InputError: a run failed, with its error.
         """
-        for disease in sorted({*map(_folder_of, self._cohorts())}):
+        for disease in sorted({folder_of(cohort)[0] for cohort in self._cohorts()}):
             simulate_cohort(
                 disease,
                 self.output_dir / disease,
@@ -135,7 +136,7 @@ class Z22:
         return results
 
     def _cohorts(self) -> set[str]:
-        return {*TARGETS, *(SOURCES[name].cohort for name in self.sources)}
+        return {*TARGETS.values(), *(SOURCES[name].cohort for name in self.sources)}
 
     def _run(self, bundle: str, overlays: Sequence[str], cells: Sequence[Cell]) -> list[Outcome]:
         configs = [bundles_dir() / bundle / name for name in ("train.json", *overlays)]
@@ -146,16 +147,17 @@ class Z22:
 
     def _tunings(self, target: str) -> list[Cell]:
         """Every start of every size of a target's training set."""
-        everything = len(self._training(target))
+        cohort = TARGETS[target]
+        everything = len(self._training(cohort))
         cells = []
         for cases in self.cases if target == "stroke" else [everything]:
-            epochs = self._epochs(target, self.steps, cases=cases)
+            epochs = self._epochs(cohort, self.steps, cases=cases)
             for seed in self.seeds:
                 shared = {"cases": cases, "seed": seed, "epochs": epochs}
                 shared |= {"val_interval": max(1, epochs // 5)}
                 for name, start in self._starts().items():
                     at = {"target": target, "source": name, "cases": cases, "seed": seed}
-                    cells.append(self._cell(at, target, {**shared, **start}))
+                    cells.append(self._cell(at, cohort, {**shared, **start}))
         return cells
 
     def _starts(self) -> dict[str, dict[str, Any]]:
@@ -170,7 +172,7 @@ class Z22:
 
     def _cell(self, at: Mapping[str, Any], cohort: str, options: Mapping[str, Any]) -> Cell:
         data = {
-            "dataset_dir": str(self.output_dir / _folder_of(cohort)),
+            "dataset_dir": str(self.output_dir / folder_of(cohort)[0]),
             "manifest": f"simulated_{cohort}",
             "spacing_mm": self.spacing_mm,
             "filters": self.filters,
@@ -181,9 +183,9 @@ class Z22:
         opened = open_cohort(
             cohort,
             ["t1"],
-            dataset_dir=self.output_dir / _folder_of(cohort),
+            dataset_dir=self.output_dir / folder_of(cohort)[0],
             manifest=f"simulated_{cohort}",
-            required=["training", "validation", "test"],
+            required=["training", *["test"] * (cohort in TARGETS.values())],
         )
         return opened.training()
 
@@ -192,11 +194,6 @@ class Z22:
         entries = self._training(cohort)
         slices = _slices_of(entries[0]["image"]) * (cases or len(entries))
         return max(1, round(steps / math.ceil(slices / BATCH)))
-
-
-def _folder_of(cohort: str) -> str:
-    """The cohort whose folder holds it, which has the name of its disease."""
-    return {"structures": "tissue"}.get(cohort, cohort)
 
 
 def _slices_of(image: str | Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 from rich.table import Table
@@ -138,8 +138,9 @@ class Z22Results:
             self.subjects[["target", "cases"]].drop_duplicates().itertuples(index=False, name=None)
         )
 
-    def _most_cases(self) -> dict[Any, int]:
-        return dict(self.subjects.groupby("target")["cases"].max())
+    def _most_cases(self) -> dict[str, int]:
+        most: dict[str, int] = self.subjects.groupby("target")["cases"].max().to_dict()
+        return most
 
     def _sources(self) -> list[str]:
         return list(self.subjects["source"].unique())
