@@ -140,7 +140,7 @@ def test_weights_of_imagenet_are_a_source_of_their_encoder(study: Z22, runs: Any
     [
         ({"cases": ()}, "study: cases must list distinct values"),
         ({"sources": ("mri-segmentation",) * 2}, "sources must list distinct values"),
-        ({"sources": ("tissue",)}, "source must be one of mri-segmentation"),
+        ({"sources": ("tissue",)}, "source must be one of mri-autoencoding, "),
         ({"imagenet": Path("a.pth")}, "filters must be 64 with weights of ImageNet, got 8"),
     ],
 )
