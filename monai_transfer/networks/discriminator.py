@@ -6,13 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from monai_transfer.networks.resnet_layers import (
-    LEAK,
-    channels_last,
-    initialise,
-    require_counts,
-    require_image,
-)
+from monai_transfer.networks.inputs import require_counts, require_image
+from monai_transfer.networks.resnet_layers import LEAK, channels_last, initialise
 
 _DIVISOR = 16
 
@@ -39,7 +34,7 @@ class ConditionalDiscriminator(nn.Module):
 
     Raises:
         InputError: a count below 1; in ``forward``, another number of axes or channels, or a size
-            that is no multiple of 16.
+            that is no multiple of 16, or in training a single image of 16 × 16.
 
     Source:
         Zoetmulder 2022, section 3.3.3, doi:10.1016/j.cmpb.2021.106539: kernel 5 and stride 1, two
@@ -85,8 +80,13 @@ class ConditionalDiscriminator(nn.Module):
 
     @torch.jit.unused
     def _check(self, image: Tensor) -> None:
-        where = "ConditionalDiscriminator"
-        require_image(where, image, channels=self.in_channels, divisor=_DIVISOR)
+        require_image(
+            "ConditionalDiscriminator",
+            image,
+            channels=self.in_channels,
+            divisor=_DIVISOR,
+            training=self.training,
+        )
 
 
 def _quartering(i: int, o: int) -> list[nn.Module]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monai_transfer.errors import InputError
+from monai_transfer.networks.inputs import require_counts
 
 PATCH = 32
 """Voxels of a patch on either axis; the voxel that it is about has index 16 on both."""
@@ -127,14 +128,13 @@ class PatchCNN(nn.Module):
             raise InputError("PatchCNN", "number of filters", rule, got=len(filters))
         if not dense:
             raise InputError("PatchCNN", "dense", "name at least one layer")
-        for name, values in (
-            ("in_channels", [in_channels]),
-            ("out_channels", [out_channels]),
-            ("filters", filters),
-            ("dense", dense),
-        ):
-            if min(values) < 1:
-                raise InputError("PatchCNN", name, "be at least 1", got=min(values))
+        require_counts(
+            "PatchCNN",
+            in_channels=in_channels,
+            out_channels=out_channels,
+            filters=min(filters),
+            dense=min(dense),
+        )
 
     def forward(self, patches: Tensor) -> Tensor:
         """Logits of every patch's central voxel; see the class for shapes."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
+from monai_transfer.networks.inputs import require_counts, require_image, require_statistics
 from monai_transfer.networks.resnet_layers import (
     DIVISOR,
     LATENT_STRIDE,
@@ -16,8 +17,6 @@ from monai_transfer.networks.resnet_layers import (
     decoder,
     initialise,
     latent,
-    require_counts,
-    require_image,
 )
 
 
@@ -63,7 +62,7 @@ class ResNetSegmenter(nn.Module):
 
     Raises:
         InputError: a count below 1; in ``forward``, another number of axes or channels, or a size
-            that is no multiple of 32.
+            that is no multiple of 32, or in training a single image of 32 × 32.
 
     Source:
         Zoetmulder 2022, sections 3.3.1 and 3.3.2, doi:10.1016/j.cmpb.2021.106539: the encoder, a
@@ -114,7 +113,13 @@ class ResNetSegmenter(nn.Module):
 
     @torch.jit.unused
     def _check(self, image: Tensor) -> None:
-        require_image("ResNetSegmenter", image, channels=self.in_channels, divisor=DIVISOR)
+        require_image(
+            "ResNetSegmenter",
+            image,
+            channels=self.in_channels,
+            divisor=DIVISOR,
+            training=self.training,
+        )
 
 
 class ResNetClassifier(nn.Module):
@@ -141,7 +146,7 @@ class ResNetClassifier(nn.Module):
 
     Raises:
         InputError: a count below 1, a size that is no multiple of 32; in ``forward``, an image of
-            another shape.
+            another shape, or in training a single one of 32 × 32.
 
     Source:
         Zoetmulder 2022, section 3.3.4, doi:10.1016/j.cmpb.2021.106539: 2048 neurons with ReLU, then
@@ -208,3 +213,5 @@ class ResNetClassifier(nn.Module):
         if image.ndim != 4 or tuple(image.shape[1:]) != self.example_shape:
             rule = f"have the shape (batch, {', '.join(map(str, self.example_shape))})"
             raise InputError("ResNetClassifier", "image", rule, got=tuple(image.shape))
+        if self.training:
+            require_statistics("ResNetClassifier", image, divisor=DIVISOR)

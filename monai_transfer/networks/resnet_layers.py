@@ -7,8 +7,6 @@ import torch
 from monai.networks.nets.resnet import ResNet, ResNetBottleneck
 from torch import Tensor, nn
 
-from monai_transfer.errors import InputError
-
 DIVISOR = 32
 """What the encoder's five halvings need a side of the image to be a multiple of."""
 
@@ -100,30 +98,3 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, a=LEAK, nonlinearity="leaky_relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def require_counts(network: str, **counts: int) -> None:
-    """Refuse channels, filters or the like below 1.
-
-    Raises:
-        InputError: naming the first of them.
-    """
-    for name, value in counts.items():
-        if value < 1:
-            raise InputError(network, name, "be at least 1", got=value)
-
-
-def require_image(network: str, image: Tensor, *, channels: int, divisor: int) -> None:
-    """Refuse an image that is no ``(B, channels, X, Y)`` with sides that the divisor divides.
-
-    Raises:
-        InputError: naming the rule, and what to do about the size.
-    """
-    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
-        return  # sizes are no plain numbers then
-    got = tuple(image.shape)
-    if image.ndim != 4 or image.shape[1] != channels:
-        raise InputError(network, "image", f"have the shape (batch, {channels}, x, y)", got=got)
-    if 0 in got[2:] or any(size % divisor for size in got[2:]):
-        rule, todo = f"be a multiple of {divisor} on either axis", "Pad the slices."
-        raise InputError(network, "image size", rule, got=got[2:], todo=todo)

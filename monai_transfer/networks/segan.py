@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_transfer.errors import choice
-from monai_transfer.networks.resnet_layers import require_counts, require_image
+from monai_transfer.networks.inputs import require_counts, require_image
 
 CRITIC_INPUTS = ("concatenated", "masked")
 """How a critic is shown image and mask: side by side (SegAN-IO), or multiplied (SegAN)."""
@@ -78,7 +78,7 @@ class Segmentor(nn.Module):
 
     Raises:
         InputError: a count below 1; in ``forward``, another number of axes or channels, or a size
-            that is no multiple of 16.
+            that is no multiple of 16, or in training a single image of 16 × 16.
 
     Source:
         Xue 2017, arXiv:1706.01805, section 2.2: convolutions 4×4 of stride 2, image resize and
@@ -120,7 +120,13 @@ class Segmentor(nn.Module):
 
     @torch.jit.unused
     def _check(self, image: Tensor) -> None:
-        require_image("Segmentor", image, channels=self.in_channels, divisor=DIVISOR)
+        require_image(
+            "Segmentor",
+            image,
+            channels=self.in_channels,
+            divisor=DIVISOR,
+            training=self.training,
+        )
 
 
 class Critic(nn.Module):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
+from monai_transfer.networks.inputs import require_counts
 
 
 def _two_convolutions(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -159,14 +160,12 @@ class PathologyUNet(nn.Module):
         input_sd: float = 0.125,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("in_channels", in_channels, 1),
-            ("out_channels", out_channels, 1),
-            ("filters", filters, 1),
-            ("resolution_steps", resolution_steps, 2),
-        ):
-            if value < least:
-                raise InputError("PathologyUNet", name, f"be at least {least}", got=value)
+        require_counts(
+            "PathologyUNet", in_channels=in_channels, out_channels=out_channels, filters=filters
+        )
+        if resolution_steps < 2:
+            rule = "be at least 2"
+            raise InputError("PathologyUNet", "resolution_steps", rule, got=resolution_steps)
         self.input_mean, self.input_sd = input_mean, input_sd
         self.divisor = 2 ** (resolution_steps - 1)
         self.example_shape = (in_channels, *[2 * self.divisor] * 3)

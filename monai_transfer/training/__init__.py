@@ -20,7 +20,7 @@ from monai_transfer.training.events import EventLog
 from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
 from monai_transfer.training.finite import StayFinite
 from monai_transfer.training.handlers import EngineProgress, History, TrainingProgress
-from monai_transfer.training.inference import VolumeInferer, has_bfloat16
+from monai_transfer.training.inference import AutocastInferer, VolumeInferer, has_bfloat16
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
@@ -69,6 +69,7 @@ __all__ = [
     "GAN_CRITERIA",
     "SKIPPED_LOGIT",
     "AdversarialTrainer",
+    "AutocastInferer",
     "BestWeights",
     "Checkpoint",
     "ConditionalInferer",

@@ -11,7 +11,6 @@ from typing import Any
 import monai.engines
 import torch
 from monai.engines.utils import PrepareBatch
-from monai.inferers import Inferer
 from monai.losses import PatchAdversarialLoss
 from monai.losses.adversarial_loss import AdversarialCriterions
 from monai.utils.enums import AdversarialKeys, CommonKeys
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.training.inference import has_bfloat16
+from monai_transfer.training.inference import AutocastInferer, forward
 
 LOSSES = {
     "loss": CommonKeys.LOSS,
@@ -140,15 +139,12 @@ class PrepareConditionalBatch(PrepareBatch):
         return real, real, (), {"image": image, "real": real}
 
 
-class GeneratorInferer(Inferer):
-    """What the generator makes of the image, under bfloat16 where the hardware has it.
+class GeneratorInferer(AutocastInferer):
+    """What the generator makes of the image.
 
     Args:
-        amp: bfloat16 where the hardware has it; otherwise, and without, float32.
+        amp: as in :class:`~monai_transfer.training.AutocastInferer`.
     """
-
-    def __init__(self, *, amp: bool = True) -> None:
-        self.amp = amp
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Output of the network for ``kwargs["image"]``, float32; `inputs` is not looked at."""
@@ -156,11 +152,11 @@ class GeneratorInferer(Inferer):
         return forward(network, kwargs["image"], amp=self.amp)
 
 
-class ConditionalInferer(Inferer):
+class ConditionalInferer(AutocastInferer):
     """What the discriminator says of a counterpart beside the image.
 
     Args:
-        amp: as in :class:`GeneratorInferer`.
+        amp: as in :class:`~monai_transfer.training.AutocastInferer`.
 
     Source:
         Zoetmulder 2022, section 3.3.3: 'the image and the decoder output were used as input';
@@ -172,27 +168,10 @@ class ConditionalInferer(Inferer):
         torch.Size([1, 1, 1, 1])
     """
 
-    def __init__(self, *, amp: bool = True) -> None:
-        self.amp = amp
-
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Logits for the image and `inputs`, concatenated along the channels, float32."""
         del args
         return forward(network, torch.cat([kwargs["image"], inputs], dim=1), amp=self.amp)
-
-
-def forward(network: Any, image: Tensor, *, amp: bool) -> Tensor:
-    """A network's output, float32, computed in bfloat16 where asked for and native.
-
-    Args:
-        network: anything that takes the image.
-        image: (B, channels, ...).
-        amp: whether to ask for bfloat16.
-    """
-    enabled = amp and has_bfloat16(image.device)
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):
-        output: Tensor = network(image)
-    return output.float()
 
 
 class ReconstructionGANLoss:

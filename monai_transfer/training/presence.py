@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from monai_transfer.errors import InputError
-from monai_transfer.training.inference import has_bfloat16
+from monai_transfer.training.inference import forward
 from monai_transfer.training.streaming import SKIPPED_LOGIT
 from monai_transfer.transforms import slice_presence, slices_with_image
 
@@ -55,12 +55,10 @@ class SliceClassifierInferer(Inferer):
         asked = slices.flatten(1).any(dim=1).nonzero().flatten()
         if not len(asked):
             asked = asked.new_zeros(1)  # for the number of structures
-        amp = self.amp and has_bfloat16(slices.device)
-        with torch.autocast(slices.device.type, torch.bfloat16, enabled=amp):
-            said = [
-                network(slices[some].contiguous(), *args, **kwargs).float()
-                for some in torch.split(asked, self.batch_size)
-            ]
+        said = [
+            forward(network, slices[some], *args, amp=self.amp, **kwargs)
+            for some in torch.split(asked, self.batch_size)
+        ]
         found = torch.cat(said)
         logits = found.new_full((len(slices), found.shape[1]), -SKIPPED_LOGIT)
         logits[asked] = found

@@ -85,7 +85,7 @@ def prepare_inference(
     """
     record.begin()
     grid = "each image's own grid" if spacing_mm is None else f"{spacing_mm:g} mm"
-    said = f"Segmenting {len(entries)} subjects at {grid} with {os.fspath(weights)}"
+    said = f"Inference: {len(entries)} subjects at {grid} with {os.fspath(weights)}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.inferers import Inferer
 from monai.losses import DiceLoss
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.training.adversarial import forward, trained_parameters, unwrapped
-from monai_transfer.training.inference import has_bfloat16
+from monai_transfer.training.adversarial import trained_parameters, unwrapped
+from monai_transfer.training.inference import AutocastInferer, forward, has_bfloat16
 
 CLIP = 0.05
 """Largest weight of a critic's convolutions, either way: Xue 2017's and Giacomello 2020's."""
@@ -47,15 +46,12 @@ def multi_scale_l1(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
     return torch.cat(differences, dim=1).mean(dim=1)
 
 
-class SegmentorInferer(Inferer):
+class SegmentorInferer(AutocastInferer):
     """Probability of a lesion in every voxel of the image, (B, 1, X, Y): what the critic is shown.
 
     Args:
-        amp: bfloat16 where the hardware has it; otherwise, and without, float32.
+        amp: as in :class:`~monai_transfer.training.AutocastInferer`.
     """
-
-    def __init__(self, *, amp: bool = True) -> None:
-        self.amp = amp
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Probabilities for ``kwargs["image"]``, float32; `inputs` is not looked at."""
@@ -63,7 +59,7 @@ class SegmentorInferer(Inferer):
         return forward(network, kwargs["image"], amp=self.amp).softmax(dim=1)[:, 1:]
 
 
-class CriticInferer(Inferer):
+class CriticInferer(AutocastInferer):
     """How far a mask is from the truth, by :func:`multi_scale_l1` of what the critic sees.
 
     The truth is 0 from itself, without the critic being asked. Nor is it when there is nothing to
@@ -71,11 +67,8 @@ class CriticInferer(Inferer):
     view of its own mask; that of the truth does not depend on it.
 
     Args:
-        amp: bfloat16 where the hardware has it; otherwise, and without, float32.
+        amp: as in :class:`~monai_transfer.training.AutocastInferer`.
     """
-
-    def __init__(self, *, amp: bool = True) -> None:
-        self.amp = amp
 
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Distances (B,) of the masks `inputs` from ``kwargs["real"]`` on ``kwargs["image"]``."""

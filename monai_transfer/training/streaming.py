@@ -13,7 +13,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from monai_transfer.errors import InputError
 from monai_transfer.networks import FullyConvolutionalCNN, PatchCNN
 from monai_transfer.networks.patch_cnn import PATCH
-from monai_transfer.training.inference import has_bfloat16
+from monai_transfer.training.inference import forward
 
 SKIPPED_LOGIT = 20.0
 """Logit of the background where the network was not asked; the other classes have 0 there."""
@@ -82,14 +82,10 @@ class FullyConvolutionalInferer(Inferer):
         volume = torch.as_tensor(inputs).as_subclass(Tensor)
         slices = volume.movedim(-1, 1).flatten(0, 1)  # (B·Z, channels, X, Y)
         layers = self._of_slices(network)
-        amp = self.amp and has_bfloat16(slices.device)
 
-        def forward(batch: Tensor) -> Tensor:
+        def logits_of(batch: Tensor) -> Tensor:
             batch = batch.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(batch.device.type, torch.bfloat16, enabled=amp):
-                output: Any = layers(batch, *args, **kwargs)
-            logits: Tensor = output.float()
-            return logits
+            return forward(layers, batch, *args, amp=self.amp, **kwargs)
 
         whole = (0, slices.shape[2], 0, slices.shape[3])
         boxes = _brain_boxes(slices) if self.skip else dict.fromkeys(range(len(slices)), whole)
@@ -97,7 +93,7 @@ class FullyConvolutionalInferer(Inferer):
             boxes = dict.fromkeys(boxes, whole)
         logits = _stream(
             slices,
-            forward,
+            logits_of,
             boxes=boxes,
             max_voxels=self.max_voxels,
             skipped_logit=self.skipped_logit,
@@ -118,7 +114,7 @@ class FullyConvolutionalInferer(Inferer):
 
 def _stream(
     slices: Tensor,
-    forward: Callable[[Tensor], Tensor],
+    logits_of: Callable[[Tensor], Tensor],
     *,
     boxes: Mapping[int, _Box],
     max_voxels: int,
@@ -126,11 +122,11 @@ def _stream(
 ) -> Tensor:
     """Logits (N, classes, X, Y), asked for in the given box of each slice that has one."""
     if not boxes:  # no brain: asked for the number of classes only
-        return _skipped(slices, forward(slices[:1]).shape[1], skipped_logit)
+        return _skipped(slices, logits_of(slices[:1]).shape[1], skipped_logit)
     logits: Tensor | None = None
     for batch in _batches(boxes, max_voxels):
         x0, x1, y0, y1 = _union(boxes[i] for i in batch)
-        asked = forward(slices[:, :, x0:x1, y0:y1][batch])
+        asked = logits_of(slices[:, :, x0:x1, y0:y1][batch])
         logits = _skipped(slices, asked.shape[1], skipped_logit) if logits is None else logits
         for i, one in zip(batch, asked, strict=True):
             a, b, c, d = boxes[i]

@@ -55,7 +55,7 @@ def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
     folder = copied(name, room, labels=False)
     regridded(folder)
     said = infer(name, folder)
-    assert f"Segmenting 2 subjects at {about.grid} with " in said
+    assert f"Inference: 2 subjects at {about.grid} with " in said
     assert "Everything is in out: " in said
     subjects = find_subjects(about.described.images_alone(), folder)
     names = [f"{s.subject}.nii.gz" for s in subjects]
@@ -152,7 +152,7 @@ def test_an_unlabelled_folder_becomes_tables_of_what_each_slice_shows(
 ):
     name, folder = "structures_source", copied("structures_source", room, labels=False)
     said = infer(name, folder)
-    assert "Segmenting 2 subjects at 2 mm with " in said
+    assert "Inference: 2 subjects at 2 mm with " in said
     subjects = find_subjects(room.about(name).described.images_alone(), folder)
     names = [f"{s.subject}.csv" for s in subjects]
     assert {path.name for path in Path("out").iterdir()} == {*names, "run.json", "status.json"}

@@ -287,3 +287,14 @@ print("equal")
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.endswith("equal\n"), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_batch_that_batch_norm_cannot_train_on_is_refused(name: str):
+    options = {"image_size": (32, 32)} if name == "ResNetClassifier" else {}
+    network = NETWORKS[name](1, 2, filters=4, **options)
+    told = r"hold two slices, .+, got 1 of 32×32\. Raise --batch_size, or lower --spacing_mm\."
+    with pytest.raises(InputError, match=told):
+        network(torch.zeros(1, 1, 32, 32))
+    network(torch.zeros(2, 1, 32, 32))
+    network.eval()(torch.zeros(1, 1, 32, 32))

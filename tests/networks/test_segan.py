@@ -83,6 +83,10 @@ def test_weights_start_with_the_variance_of_the_authors_code():
         (lambda: SegAN(1, filters=0), "filters must be at least 1"),
         (lambda: SegAN(1, critic_input="added"), "critic_input must be one of concatenated, mask"),
         (lambda: SegAN(1, filters=4)(torch.zeros(1, 1, 32, 40)), "image size must be a multiple"),
+        (
+            lambda: SegAN(1, filters=4)(torch.zeros(1, 1, 16, 16)),
+            "Segmentor: a batch in training must hold two slices, or one of more than 16×16 voxels",
+        ),
         (lambda: SegAN(1, filters=4)(torch.zeros(1, 2, 32, 32)), r"image must have the shape \(ba"),
     ],
 )

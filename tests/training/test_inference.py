@@ -5,7 +5,13 @@ from monai.inferers import SlidingWindowInferer
 from torch import nn
 
 from monai_transfer.networks import PathologyUNet
-from monai_transfer.training import VolumeInferer, has_bfloat16, inference, on_device
+from monai_transfer.training import (
+    AutocastInferer,
+    VolumeInferer,
+    has_bfloat16,
+    inference,
+    on_device,
+)
 
 CPU = torch.device("cpu")
 
@@ -186,3 +192,19 @@ def test_a_gpu_gives_what_the_cpu_gives(network):
     assert output.device.type == "cuda"
     assert output.dtype == torch.float32
     assert (output.cpu() - expected).abs().max() < 0.03 * expected.abs().max()
+
+
+def test_a_batch_goes_through_in_bfloat16_where_wanted_and_comes_back_in_float32(with_bfloat16):
+    seen: list[torch.Tensor] = []
+
+    def network(image: torch.Tensor) -> torch.Tensor:
+        seen.append(nn.functional.conv2d(image, torch.ones(1, 2, 3, 3)))
+        return seen[-1]
+
+    image = torch.rand(2, 2, 8, 8)
+    fast, exact = (AutocastInferer(amp=amp)(image, network) for amp in (True, False))
+    assert [found.dtype for found in seen] == [torch.bfloat16, torch.float32]
+    assert all(found.is_contiguous(memory_format=torch.channels_last) for found in seen)
+    assert fast.dtype == exact.dtype == torch.float32
+    assert torch.equal(exact, nn.functional.conv2d(image, torch.ones(1, 2, 3, 3)))
+    torch.testing.assert_close(fast, exact, rtol=0.02, atol=0.02)

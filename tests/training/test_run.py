@@ -193,7 +193,7 @@ def test_an_inference_says_how_many_subjects_at_which_grid_with_which_weights(
 ):
     with console.capture() as printed:
         prepare_inference([{}, {}], record, weights="[a]/model.pt", spacing_mm=spacing_mm)
-    assert printed.get() == f"Segmenting 2 subjects at {grid} with [a]/model.pt\n"
+    assert printed.get() == f"Inference: 2 subjects at {grid} with [a]/model.pt\n"
     assert read_status(record.output_dir).state == "running"
 
 
