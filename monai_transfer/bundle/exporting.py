@@ -137,17 +137,27 @@ def _read_run(weights: Path, origin: Path) -> _Run:
 _SCORES = {"Dice": "dice", "SSIM": "ssim", "AUC": "auc"}
 """What the page of a bundle calls a column of ``metrics.csv``; the first that is there counts."""
 
+_LISTED = 8
+"""Regions whose scores are told one by one; of more, the mean is."""
+
 
 def _score(folder: Path, record: Mapping[str, Any]) -> str | None:
-    """Mean Dice, or what its test has instead, by region; ``None`` for a run without a test."""
+    """Mean Dice, or what its test has instead, by region; ``None`` for a run without a test.
+
+    Regions without a defined score, as structures that all slices show, are left out.
+    """
     table = folder / "metrics.csv"
     if not table.is_file():
         return None
     frame = read_csv(table)
     name, metric = next(pair for pair in _SCORES.items() if pair[1] in frame)
     rows = summary(frame)
-    scored = rows[rows["metric"] == metric]
+    scored = rows[(rows["metric"] == metric) & (rows["n"] > 0)]
     means = ", ".join(f"{row.region} {row.mean:.2f}" for row in scored.itertuples())
+    if len(scored) > _LISTED:
+        means = f"{scored['mean'].mean():.2f}, mean over {len(scored)} regions,"
+    if not len(scored):
+        means = "undefined"
     kind = "simulated " if record.get("data", {}).get("simulated") else ""
     subjects = frame["subject"].nunique()
     return f"{name} {means} on {subjects} {kind}test subject{'s' * (subjects > 1)}"

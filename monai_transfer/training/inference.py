@@ -30,9 +30,11 @@ def forward(
     """A network's output, float32, computed in bfloat16 where asked for and native.
 
     Args:
-        network: anything that takes the image, and the further arguments.
+        network: anything that takes the image.
         image: (B, channels, ...).
+        *args: for the network, after the image.
         amp: whether to ask for bfloat16.
+        **kwargs: for the network.
     """
     enabled = amp and has_bfloat16(image.device)
     with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):

@@ -107,7 +107,7 @@ def adapt(
     given = _given(source, network, strategy=chosen, search=search) if chosen.copy else None
     if given and set(chosen.freeze) == set(parts):
         where = given.name if isinstance(source, Source) else str(source)
-        _require_modalities(where, given.modalities, list(modalities))
+        _require_modalities(where, given.modalities, list(modalities), parts=parts)
     state, records = _merge(network, given, chosen, list(modalities), new_channel)
     network.load_state_dict(state)
     _freeze(network, chosen, layers)
@@ -208,13 +208,17 @@ def _merge(
     return merged, records
 
 
-def _require_modalities(source: str, trained: Sequence[str] | None, asked: list[str]) -> None:
+def _require_modalities(
+    source: str, trained: Sequence[str] | None, asked: list[str], *, parts: tuple[str, ...]
+) -> None:
     """Refuse to apply weights as they are to other modalities than they were trained on."""
     if not trained or list(trained) == [GREY] or set(asked) == set(trained):
         return
     missing = ", ".join(name for name in trained if name not in asked)
     listed = ",".join(f"'{name}'" for name in asked)
-    todo = f'Fine-tune them first: --source {source} --strategy all --modalities "[{listed}]"; '
+    strategy = "all" if "head" in parts else "continue"
+    todo = f"Fine-tune them first: --source {source} --strategy {strategy}"
+    todo += f' --modalities "[{listed}]"; '
     todo += f"or give {missing} too." if missing else f"or ask for {', '.join(trained)} alone."
     rule = f"be those that its weights were trained on ({', '.join(trained)})"
     raise InputError(f"source {source}", "modalities", rule, got=", ".join(asked), todo=todo)
@@ -222,12 +226,15 @@ def _require_modalities(source: str, trained: Sequence[str] | None, asked: list[
 
 def _too_little(source: Source, strategy: Strategy, missing: list[str], total: int) -> InputError:
     listed = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if missing[5:] else "")
+    todo = "Reset those parts, or choose a source of the same architecture."
+    if any("has shape" in line for line in missing):
+        todo += " The same has the same widths too: filters and the like."
     return InputError(
         f"source {source.name}",
         f"strategy {strategy.name}",
         f"be able to copy every tensor of {', '.join(strategy.copy)}",
         got=f"{len(missing)} of {total} tensors that do not fit: {listed}",
-        todo="Reset those parts, or choose a source of the same architecture.",
+        todo=todo,
     )
 
 

@@ -76,15 +76,16 @@ class Strategy:
             layers: how many it has; not used by a strategy of parts alone.
 
         Raises:
-            InputError: an unknown part, a part neither copied nor reset (or both), a negative
-                rate, an unknown norm mode, a rate for a frozen part, more layers than there are,
-                or statistics re-estimated beside a part that is trained.
+            InputError: an unknown part, with the named strategies that fit; a part neither copied
+                nor reset (or both), a negative rate, an unknown norm mode, a rate for a frozen
+                part, more layers than there are, or statistics re-estimated beside a part that is
+                trained.
         """
         where = f"strategy {self.name}"
         for key in ("copy", "reset", "freeze", "rates"):
             for part in getattr(self, key):
                 if part != ALL and part not in parts:
-                    raise choice(where, f"a part in {key}", part, parts)
+                    raise self._stranger(key, part, parts)
         reset = tuple(p for p in parts if _names(p, self.reset, other=self.copy))
         copied = tuple(p for p in parts if _names(p, self.copy, other=self.reset))
         frozen = tuple(p for p in parts if p in self.freeze or ALL in self.freeze)
@@ -106,6 +107,25 @@ class Strategy:
             freeze_first=self._depth(layers),
             train_last=None,
         )
+
+    def _stranger(self, key: str, part: str, parts: tuple[str, ...]) -> InputError:
+        """The error at a part that the network does not have."""
+        error = choice(f"strategy {self.name}", f"a part in {key}", part, parts)
+        if self.name not in STRATEGIES:
+            return error
+        fit = [s.name for s in STRATEGIES.values() if s.trains and s.names <= {ALL, *parts}]
+        todo = f"Strategies for these parts: {', '.join((*fit, *_BY_DEPTH))}."
+        return InputError(error.where, error.what, error.rule, got=part, todo=todo)
+
+    @property
+    def names(self) -> set[str]:
+        """Every part that it refers to, ``"*"`` among them."""
+        return {*self.copy, *self.reset, *self.freeze, *self.rates}
+
+    @property
+    def trains(self) -> bool:
+        """Whether it leaves a part to train."""
+        return ALL not in self.freeze
 
     def _check_values(self, *, everything_frozen: bool) -> None:
         where = f"strategy {self.name}"
@@ -158,6 +178,8 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 """The named strategies; ``freeze:<i>`` and ``last:<k>`` are read by :func:`read_strategy`."""
 
+_BY_DEPTH = ("freeze:<i>", "last:<k>")
+
 
 def read_strategy(strategy: "str | Mapping[str, Any] | Strategy") -> Strategy:
     """A strategy from its name, or from its fields written in a config.
@@ -184,7 +206,7 @@ def read_strategy(strategy: "str | Mapping[str, Any] | Strategy") -> Strategy:
                 return Strategy(strategy, copy=(ALL,), freeze_first=count)
             return Strategy(strategy, copy=(ALL,), train_last=count)
         if strategy not in STRATEGIES:
-            raise choice("options", "strategy", strategy, [*STRATEGIES, "freeze:<i>", "last:<k>"])
+            raise choice("options", "strategy", strategy, [*STRATEGIES, *_BY_DEPTH])
         return STRATEGIES[strategy]
     known = [f.name for f in fields(Strategy)]
     for key in strategy:

@@ -258,3 +258,24 @@ def test_a_run_without_a_test_has_no_score(run: Callable[..., Path], tmp_path: P
     metadata = json.loads((made / "configs" / "metadata.json").read_text())
     assert metadata["transfer"]["score"] is None
     assert "- Score: not tested\n" in (made / "docs" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("regions", "told"),
+    [
+        ({"thalamus": "0.75", "brain": "n/a"}, "AUC thalamus 0.75 on 1 simulated test subject"),
+        ({"brain": "n/a"}, "AUC undefined on 1 simulated test subject"),
+        (
+            {f"structure {n}": f"{n / 10}" for n in range(10)} | {"brain": "n/a"},
+            "AUC 0.45, mean over 10 regions, on 1 simulated test subject",
+        ),
+    ],
+)
+def test_the_score_of_what_is_present_leaves_out_what_has_none(
+    regions: dict[str, str], told: str, run: Callable[..., Path], tmp_path: Path
+):
+    weights = run()
+    rows = "".join(f"a,,{region},{auc}\n" for region, auc in regions.items())
+    (weights.parent / "metrics.csv").write_text("subject,group,region,auc\n" + rows)
+    made = export(BRATS, weights, output=tmp_path / "ours")
+    assert f"- Score: {told}\n" in (made / "docs" / "README.md").read_text()

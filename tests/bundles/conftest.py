@@ -113,8 +113,12 @@ _Z22: dict[str, Any] = {
     "split": {"validation": 1, "test": 1},
     "options": {"spacing_mm": SPACING_MM},
 }
+_SEGMENTER = partial(ResNetSegmenter, filters=8, latent_channels=16)
+_CLASSIFIER = partial(
+    ResNetClassifier, image_size=(128, 128), filters=8, latent_channels=16, hidden=256
+)
 _LESIONS: dict[str, Any] = {
-    "network": partial(ResNetSegmenter, 1, 2, filters=8),
+    "network": partial(_SEGMENTER, 1, 2),
     "regions": ("lesion",),
     "score": "mean_dice",
     "source": "tissue_source",
@@ -133,14 +137,14 @@ BUNDLES = {
         **_Z22,
         **_LESIONS
         | {
-            "network": partial(ResNetSegmenter, 1, 8, filters=8),
+            "network": partial(_SEGMENTER, 1, 8),
             "regions": _REGIONS,
             "score": "mean_iou",
             "left": _SEGMENTED | {"slice_scores.csv"},
         },
     ),
     "autoencoder_source": About(
-        partial(ResNetSegmenter, 1, 1, filters=8),
+        partial(_SEGMENTER, 1, 1),
         "tissue",
         regions=("brain",),
         score="ssim",
@@ -170,7 +174,7 @@ BUNDLES = {
     "ms_ft": About(cohort="ms", recipe="z22_ms", channels=("t1",), **_Z22, **_LESIONS),
     "stroke_ft": About(cohort="stroke", recipe="z22_stroke", **_Z22, **_LESIONS),
     "structures_source": About(
-        partial(ResNetClassifier, 1, 16, image_size=(128, 128), filters=8),
+        partial(_CLASSIFIER, 1, 16),
         "structures",
         regions=tuple(read_manifest(manifest_path("simulated_structures")).labels.values())[1:],
         score="mean_auc",
@@ -181,7 +185,7 @@ BUNDLES = {
         segments=False,
     ),
     "tissue_source": About(
-        partial(ResNetSegmenter, 1, 4, filters=8),
+        partial(_SEGMENTER, 1, 4),
         "tissue",
         regions=("cerebrospinal fluid", "grey matter", "white matter"),
         score="mean_iou",

@@ -23,10 +23,10 @@ IMAGES = {
     "ResNetClassifier": (4, 2, 64, 64),
 }
 LACKING = {
-    "PathologyUNet": ("encoder_latent",),
-    "PatchCNN": ("decoder", "head", "encoder", "encoder_latent"),
-    "ResNetSegmenter": ("all", "decoder", "head"),
-    "ResNetClassifier": ("all", "decoder", "head"),
+    "PathologyUNet": ("encoder_latent", "segmentor"),
+    "PatchCNN": ("decoder", "head", "encoder", "encoder_latent", "segmentor"),
+    "ResNetSegmenter": ("all", "decoder", "head", "segmentor"),
+    "ResNetClassifier": ("all", "decoder", "head", "segmentor"),
 }
 """Strategies that name a part which the network does not have."""
 WITHOUT_ENCODER = {
@@ -110,7 +110,7 @@ def test_a_strategy_of_parts_that_a_network_lacks_is_refused(name: str, strategy
     network = NETWORKS[name]()
     parts = ", ".join(sorted(network.parts))
     with pytest.raises(
-        InputError, match=f"must be one of {parts}, got (encoder|decoder|latent|head)"
+        InputError, match=f"must be one of {parts}, got (encoder|decoder|latent|head|critic)"
     ):
         adapt(network, trained_source(network), strategy=strategy, modalities=MODALITIES)
 
@@ -176,6 +176,22 @@ def test_weights_as_they_are_take_no_other_modalities_than_they_were_trained_on(
         adapt(network, source, strategy="direct", modalities=asked)
     assert message in str(caught.value)
     assert adapt(network, source, strategy="all", modalities=asked).report.source == "lesions"
+
+
+def test_a_network_without_a_head_is_told_to_go_on_instead():
+    network = ResNetSegmenter(1, 3, filters=2)
+    source = trained_source(NETWORKS["ResNetSegmenter"]())
+    with pytest.raises(InputError, match="--strategy continue --modalities"):
+        adapt(network, source, strategy="direct", modalities=["flair"])
+    adapt(network, source, strategy="continue", modalities=["flair"])
+
+
+def test_a_source_of_other_widths_is_refused_with_both():
+    source = trained_source(NETWORKS["ResNetSegmenter"]())
+    told = r"encoder.conv1.weight has shape \(2, 2, 7, 7\), not \(4, 2, 7, 7\); .* same widths too"
+    network = ResNetSegmenter(2, 3, filters=4)
+    with pytest.raises(InputError, match=told):
+        adapt(network, source, strategy="encoder_latent", modalities=MODALITIES)
 
 
 def test_weights_as_they_are_give_the_same_for_channels_in_another_order():

@@ -104,3 +104,23 @@ def test_depth_and_decay_are_fields_of_a_config_beside_the_parts():
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_strategies_of_parts_need_no_layers(name: str):
     assert not STRATEGIES[name].needs_layers
+
+
+@pytest.mark.parametrize(
+    ("name", "parts", "fit"),
+    [
+        ("all", ("encoder", "latent", "decoder"), "scratch, encoder, encoder_latent, continue"),
+        ("head", ("encoder", "latent", "classifier"), "scratch, encoder, encoder_latent, continue"),
+        ("encoder", ("segmentor", "critic"), "scratch, continue, segmentor"),
+        ("segmentor", PARTS, "scratch, all, decoder, head, encoder, continue"),
+    ],
+)
+def test_a_strategy_for_other_parts_is_refused_with_those_that_fit(
+    name: str, parts: tuple[str, ...], fit: str
+):
+    told = f"Strategies for these parts: {fit}, freeze:<i>, last:<k>."
+    with pytest.raises(InputError) as refused:
+        STRATEGIES[name].resolve(parts)
+    assert str(refused.value).endswith(told)
+    for fitting in fit.split(", "):
+        STRATEGIES[fitting].resolve(parts)
