@@ -60,7 +60,6 @@ class About:
     options: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     left: frozenset[str] = _SEGMENTED  # in a run's folder, by its test
-    channels: tuple[str, ...] = ()  # if not all of the cohort
     segments: bool = True  # else it tells what is in each slice, or restores the image
     restores: bool = False
 
@@ -79,7 +78,7 @@ class About:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return self.channels or tuple(self.described.modalities)
+        return tuple(self.described.modalities)
 
     @property
     def grid(self) -> str:
@@ -171,7 +170,7 @@ BUNDLES = {
         score="lesion_auc",
         **_K19,
     ),
-    "ms_ft": About(cohort="ms", recipe="z22_ms", channels=("t1",), **_Z22, **_LESIONS),
+    "ms_ft": About(cohort="ms_t1", recipe="z22_ms", **_Z22, **_LESIONS),
     "stroke_ft": About(cohort="stroke", recipe="z22_stroke", **_Z22, **_LESIONS),
     "structures_source": About(
         partial(_CLASSIFIER, 1, 16),

@@ -37,9 +37,14 @@ def torchrun(bundle: Path, *options: str, folder: Path) -> subprocess.CompletedP
 @pytest.mark.parametrize(
     ("name", "strategy", "frozen"),
     [
+        ("anatomy_ft", "encoder_latent", None),
         ("autoencoder_source", "scratch", None),
         ("brats_ft", "decoder", "encoder."),
+        ("ms_ft", "encoder_latent", None),
         ("ms_source", "scratch", None),
+        ("stroke_ft", "encoder_latent", None),
+        ("structures_source", "scratch", None),
+        ("tissue_source", "scratch", None),
         ("wmh_ft", "last:3", "convolutions."),
         ("wmh_source", "scratch", None),
     ],
