@@ -219,9 +219,9 @@ FILES = [
 @pytest.mark.parametrize(("harm", "code", "token", "value"), FILES)
 def test_a_fault_of_a_file_is_the_only_one_reported(cohort, harm, code, token, value):
     harm(cohort)
-    started = time.perf_counter()
+    started = time.process_time()
     (fault,) = check(cohort)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5  # a crafted file must not hold it up
     assert (fault.code, fault.subject, fault.file) == (
         code,
         "Brats18_A_1",

@@ -8,7 +8,7 @@ import torch
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.bias_field import estimate_bias_field, otsu_mask
 from monai_transfer.imaging.n4 import N4Settings
-from monai_transfer.simulation import subject as simulation
+from monai_transfer.simulation import scan, simulate_subject
 
 THICK = (1.0, 1.2, 3.0)
 WHOLE = N4Settings(grid_mm=None)
@@ -169,9 +169,9 @@ def test_less_of_a_true_bias_is_left():
         fields.append((draw_bias(rng, anatomy, cv=cv), anatomy))
         return fields[-1][0]
 
-    draw_bias = simulation.draw_bias
-    with patch.object(simulation, "draw_bias", remembered):
-        subject = simulation.simulate_subject("ms", 2, spacing_mm=2.0, seed=1)
+    draw_bias = scan.draw_bias
+    with patch.object(scan, "draw_bias", remembered):
+        subject = simulate_subject("ms", 2, spacing_mm=2.0, seed=1)
     for image, (field, anatomy) in zip(subject.image, fields, strict=True):
         truth = np.log(field)
         found = log_field(image, image > 0, spacing_mm=(2, 2, 2))[anatomy.window]
