@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_transfer.simulation.appearance import draw_appearance, ideal_volume
+from monai_transfer.simulation.bias import draw_bias
 from monai_transfer.simulation.mixture import Mixture
-from monai_transfer.simulation.scanner import Scanner, draw_bias, form_image
+from monai_transfer.simulation.scanner import Scanner, form_image
 
 
 def scan(

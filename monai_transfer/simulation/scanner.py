@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.simulation.anatomy import Anatomy
-from monai_transfer.simulation.fields import Array, apply_separable, linear_weights, smooth_field
+from monai_transfer.simulation.fields import Array, apply_separable, linear_weights
 from monai_transfer.simulation.tissues import RELAXIVITY, Tissue
 
 MODALITIES = ("t1", "t1c", "t2", "flair")
@@ -288,15 +287,3 @@ def acquire(
     imaginary = sigma * rng.standard_normal(slices.shape, dtype=np.float32)
     magnitude: Array = np.hypot(slices, imaginary)
     return magnitude
-
-
-def draw_bias(rng: np.random.Generator, anatomy: Anatomy, *, cv: float) -> Array:
-    """A smooth multiplicative field with mean 1 over the brain and the given variation."""
-    grid, brain = anatomy.grid, anatomy.brain
-    field = smooth_field(rng, grid.shape, spacing_mm=grid.spacing_mm, scale_mm=70.0)
-    inside = field[brain]
-    field -= inside.mean()
-    field *= np.float32(cv) / max(float(inside.std()), 1e-6)
-    np.exp(field, out=field)
-    field /= field[brain].mean()
-    return field

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monai_transfer.simulation.appearance import Appearance, ideal_volume
+from monai_transfer.simulation.bias import draw_bias
 from monai_transfer.simulation.fields import Array, apply_separable, linear_weights
 from monai_transfer.simulation.grid import Grid, SliceGrid
 from monai_transfer.simulation.mixture import Mixture
@@ -13,7 +14,6 @@ from monai_transfer.simulation.pathology import Labels, Pathology
 from monai_transfer.simulation.scanner import (
     Scanner,
     acquire,
-    draw_bias,
     form_image,
     slice_centres_mm,
     slice_profile,

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,27 @@ from monai_transfer.training.session import without_alarm
 
 _QUIET_S = 30.0
 """A log without a bar is silent for no longer, but for an epoch that takes longer."""
+
+
+def follow(
+    engine: Engine,
+    start: Callable[[Engine], None],
+    *,
+    each: Callable[[Engine], None],
+    finish: Callable[[Engine], None],
+) -> None:
+    """Call what collects subjects, on the first process alone, which sees all of them.
+
+    Args:
+        engine: an evaluator.
+        start: before the first batch.
+        each: after every batch.
+        finish: after the last one.
+    """
+    if idist.get_rank() == 0:
+        engine.add_event_handler(Events.STARTED, start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, each)
+        engine.add_event_handler(Events.COMPLETED, finish)
 
 
 class EngineProgress:

@@ -5,11 +5,10 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from monai_transfer._files import written_aside
 from monai_transfer._terminal import console
 from monai_transfer.metrics import best_median_worst, format_summary, metrics_frame, write_csv
+from monai_transfer.training.handlers import follow
 from monai_transfer.training.pictures import presence_map
 from monai_transfer.training.presence import area, presence_of
 from monai_transfer.transforms import slices_with_image
@@ -89,11 +89,7 @@ class ScorePresence:
 
     def attach(self, engine: Engine) -> None:
         """Score after every batch; write and print at the end."""
-        if idist.get_rank() != 0:
-            return
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
+        follow(engine, self._start, each=self._score, finish=self._finish)
 
     def _start(self, engine: Engine) -> None:
         del engine

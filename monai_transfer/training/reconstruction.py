@@ -6,11 +6,10 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
 import pandas as pd
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from ignite.metrics import Metric
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from monai_transfer.metrics import (
     score_reconstruction,
     write_csv,
 )
+from monai_transfer.training.handlers import follow
 from monai_transfer.training.pictures import RestoredSubject, restored_strip
 
 BRAIN = "brain"
@@ -91,11 +91,7 @@ class ScoreReconstructions:
 
     def attach(self, engine: Engine) -> None:
         """Score after every batch; write and print at the end."""
-        if idist.get_rank() != 0:
-            return
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
+        follow(engine, self._start, each=self._score, finish=self._finish)
 
     def _start(self, engine: Engine) -> None:
         del engine

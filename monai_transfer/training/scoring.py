@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
-from ignite.engine import Engine, Events
+from ignite.engine import Engine
 from numpy.typing import NDArray
 
 from monai_transfer._metaimage import load_image
@@ -26,6 +25,7 @@ from monai_transfer.metrics import (
     voxel_auc,
     write_csv,
 )
+from monai_transfer.training.handlers import follow
 from monai_transfer.training.more_scores import DetectionScores, MoreScores, SliceScores
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
 from monai_transfer.training.segmentation import read_label, spacing_of
@@ -88,11 +88,7 @@ class ScoreSubjects:
 
     def attach(self, engine: Engine) -> None:
         """Score after every batch; write and print at the end."""
-        if idist.get_rank() != 0:
-            return
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._score)
-        engine.add_event_handler(Events.COMPLETED, self._finish)
+        follow(engine, self._start, each=self._score, finish=self._finish)
 
     def _start(self, engine: Engine) -> None:
         del engine

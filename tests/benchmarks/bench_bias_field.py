@@ -36,8 +36,7 @@ from sklearn.cluster import KMeans
 from monai_transfer.imaging import Image, read_image
 from monai_transfer.imaging.bias_field import estimate_bias_field
 from monai_transfer.imaging.n4 import N4Settings
-from monai_transfer.simulation import MODALITIES
-from monai_transfer.simulation import subject as simulation
+from monai_transfer.simulation import MODALITIES, scan, simulate_subject
 
 FOUR_LEVELS = N4Settings(iterations=(50,) * 4, grid_mm=None)
 """The settings of SimpleITK and ANTs."""
@@ -189,14 +188,14 @@ def truth(options: argparse.Namespace) -> None:
 def with_fields(disease: str, index: int, spacing_mm: float) -> tuple:
     """A simulated subject, and the field and anatomy of each of its images."""
     fields = []
-    draw_bias = simulation.draw_bias
+    draw_bias = scan.draw_bias
 
     def remembered(rng, anatomy, *, cv):
         fields.append((draw_bias(rng, anatomy, cv=cv), anatomy))
         return fields[-1][0]
 
-    with patch.object(simulation, "draw_bias", remembered):
-        subject = simulation.simulate_subject(disease, index, spacing_mm=spacing_mm, seed=1)
+    with patch.object(scan, "draw_bias", remembered):
+        subject = simulate_subject(disease, index, spacing_mm=spacing_mm, seed=1)
     return subject, fields
 
 

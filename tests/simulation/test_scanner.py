@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from monai_transfer.errors import InputError
-from monai_transfer.simulation.anatomy import Anatomy
 from monai_transfer.simulation.scanner import (
     MODALITIES,
     Scanner,
     Sequence,
-    draw_bias,
     form_image,
     signal,
     slice_centres_mm,
@@ -139,17 +137,6 @@ def test_slices_jitter_but_volumes_do_not() -> None:
     np.testing.assert_allclose(jittered, np.broadcast_to(gains, flat.shape), rtol=1e-5)
     assert 0.01 < gains.std() < 0.04
     assert image_of(flat, STILL, jitter_fraction=0.03).std() < 1e-6
-
-
-@pytest.mark.parametrize("cv", [0.02, 0.08])
-def test_the_bias_field_has_the_variation_asked_for(brain: Anatomy, cv: float) -> None:
-    bias = draw_bias(np.random.default_rng(0), brain, cv=cv)
-    inside = bias[brain.brain]
-    assert inside.mean() == pytest.approx(1.0, abs=1e-4)
-    assert inside.std() == pytest.approx(cv, rel=0.1)
-    assert bias.min() > 0.0
-    steps = np.abs(np.diff(bias, axis=0)).max() / brain.grid.spacing_mm
-    assert steps < 0.01  # per millimetre: smooth
 
 
 @pytest.mark.parametrize(
