@@ -31,6 +31,8 @@ IMAGENET: Final = "imagenet"
 _SAME: Final = "mri-segmentation"
 _MARGIN: Final = 0.01
 """Dice or IoU that is taken as no difference."""
+_LEARNT: Final = 0.1
+"""Dice or IoU below which no source is said to be as good as another: all are as bad."""
 _RECALL_MARGIN: Final = 0.1
 """Share of the lesions that is taken as hardly any difference."""
 
@@ -117,8 +119,11 @@ class Z22Results:
         for claim, (text, judge) in _CLAIMS.items():
             rows = gains[gains["claim"] == claim]
             intervals = [Interval(*row) for row in rows[_FIELDS].itertuples(index=False)]
-            said: Answer = judge(intervals) if intervals else "undecided"
-            verdicts.append(Verdict(claim, text, said, _evidence(rows, intervals)))
+            evidence, unlearnt = _evidence(rows, intervals), self._unlearnt(rows)
+            said: Answer = judge(intervals) if intervals and not unlearnt else "undecided"
+            if unlearnt:
+                evidence = f"hardly anything was learnt of {', '.join(unlearnt)}; {evidence}"
+            verdicts.append(Verdict(claim, text, said, evidence))
         return verdicts
 
     def _volumes(self, target: str, cases: int) -> pd.DataFrame:
@@ -132,6 +137,15 @@ class Z22Results:
         here = (rows["target"] == target) & (rows["cases"] == cases) & (rows["connectivity"] == 8)
         least = (rows["overlap_cutoff_fraction"] == 0) & (rows["volume_cutoff_ml"] == 0)
         return _wide(rows[here & least], "recall")
+
+    def _unlearnt(self, rows: pd.DataFrame) -> list[str]:
+        """Targets of which no source learnt enough to be told from another."""
+        places = rows[["target", "cases"]].drop_duplicates().itertuples(index=False, name=None)
+        return [
+            f"{target} ({cases} cases)"
+            for target, cases in places
+            if self._volumes(target, cases).mean().max() < _LEARNT
+        ]
 
     def _places(self) -> list[tuple[str, int]]:
         return list(

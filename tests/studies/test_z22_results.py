@@ -130,6 +130,14 @@ def test_without_a_claim_s_sources_it_is_undecided():
     assert set(answers(study(few)).values()) == {"undecided"}
 
 
+def test_networks_that_learnt_nothing_are_not_as_good_as_one_another():
+    results = study({name: 0.02 + score / 1000 for name, score in AS_PUBLISHED.items()})
+    assert set(answers(results).values()) == {"undecided"}
+    assert "hardly anything was learnt of stroke (14 cases), anatomy (12 cases)" in (
+        results.verdicts()[0].evidence
+    )
+
+
 def test_the_anatomy_is_scored_by_iou_and_lesions_by_dice():
     means = study(AS_PUBLISHED).by_slice().groupby(["target", "source"])["mean"].mean()
     assert means["anatomy", "mri-segmentation"] == pytest.approx(0.52)

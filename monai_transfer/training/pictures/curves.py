@@ -1,5 +1,6 @@
 """Curves of a run and of a study."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,8 +92,11 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """
     _check_columns("dice_by_region", runs, ["strategy", "cases", "region", "dice"])
     regions, strategies = list(runs["region"].unique()), list(runs["strategy"].unique())
-    width = 3.2 * len(regions) + 0.5
-    figure = new_figure(width, 3.9, layout="constrained")
+    entry = 0.6 + 0.085 * max(map(len, strategies))  # inches that a name takes in the legend
+    width = max(3.2 * len(regions) + 0.5, 2 * entry)
+    ncols = max(1, int(width / entry))
+    rows = math.ceil(len(strategies) / ncols)
+    figure = new_figure(width, 3.5 + 0.2 * rows, layout="constrained")
     styles = line_styles(strategies)
     axes = figure.subplots(1, len(regions), sharey=True, squeeze=False)[0]
     for axis, region in zip(axes, regions, strict=True):
@@ -107,7 +111,6 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         _tidy(axis)
     axes[0].set_ylabel("Dice, mean ± SD over runs")
     handles, names = axes[0].get_legend_handles_labels()
-    ncols = min(len(strategies), int(width / 1.2))
     figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
     return save(figure, path)
 
@@ -140,6 +143,7 @@ def _draw_strategy(
 def _scale_cases(axis: Axes, cases: Sequence[int]) -> None:
     """A log scale with a tick at each number of cases."""
     axis.set_xscale("log")
+    axis.set_xlim(cases[0] / 1.25, cases[-1] * 1.25)
     axis.xaxis.set_major_locator(FixedLocator(cases))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticklabels([str(n) for n in cases])
