@@ -89,7 +89,7 @@ class EngineProgress:
 
 
 class TrainingProgress(EngineProgress):
-    """The bar of a training, and a line for each validation.
+    """The bar of a training, and a line with the epoch's mean loss for each validation.
 
     Where there is no terminal to draw a bar on, the end of an epoch is a line, at most one in 30 s.
 
@@ -101,11 +101,16 @@ class TrainingProgress(EngineProgress):
         super().__init__("training")
         self.validator = validator
         self._told_s = 0.0
+        self._losses: list[float] = []  # of the epoch's steps so far
 
     def attach(self, engine: Engine) -> None:
         """Attach the bar to the trainer and the lines to the validator."""
         super().attach(engine)
         if idist.get_rank() == 0:
+            engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self._losses.clear())
+            engine.add_event_handler(
+                Events.ITERATION_COMPLETED, lambda engine: self._losses.append(loss_of(engine))
+            )
             self.validator.add_event_handler(Events.COMPLETED, self._report, engine)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self._tell)
 
@@ -127,7 +132,8 @@ class TrainingProgress(EngineProgress):
         self._say(f"{self._line(trainer)}, {metrics}{'  (best so far)' if best else ''}")
 
     def _line(self, trainer: Engine) -> str:
-        return f"epoch {trainer.state.epoch:>3}: loss {loss_of(trainer):.4f}"
+        losses = self._losses or [loss_of(trainer)]
+        return f"epoch {trainer.state.epoch:>3}: loss {sum(losses) / len(losses):.4f}"
 
     def _say(self, line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

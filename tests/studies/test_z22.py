@@ -1,6 +1,8 @@
-"""Which runs the study makes, without making them."""
+"""Which runs the study makes, without making them; then once in earnest, tiny."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,3 +149,40 @@ def test_weights_of_imagenet_are_a_source_of_their_encoder(study: Z22, runs: Any
 def test_a_study_that_cannot_be_is_refused(changed: dict[str, Any], message: str, tmp_path: Path):
     with pytest.raises(InputError, match=message):
         Z22(tmp_path, **changed)
+
+
+@pytest.mark.slow
+def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_path: Path):
+    words = "--subjects 12 --spacing-mm 4 --cases 2 --seeds 0 --steps 2 --source-steps 2"
+    sources = "--sources natural-autoencoding mri-classification"
+    tiny = ["study", "z22", *words.split(), *sources.split(), "--output-dir", "out"]
+
+    def command() -> str:
+        call = [sys.executable, "-m", "monai_transfer", *tiny]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = command()
+    out = tmp_path / "out"
+    verdicts = json.loads((out / "claims.json").read_text())
+    assert [verdict["claim"] for verdict in verdicts] == ["Z22.1", "Z22.2", "Z22.3"]
+    assert all(verdict["claim"] in said for verdict in verdicts)
+    subjects = pd.read_csv(out / "subjects.csv")
+    starts = {"scratch", "natural-autoencoding", "mri-classification"}
+    assert set(map(tuple, subjects[["target", "source"]].to_numpy())) == {
+        (target, start) for target in ("stroke", "ms", "anatomy") for start in starts
+    }
+    assert subjects["dice"].dropna().between(0, 1).all()
+    assert {"stroke_dice_by_cases.png", "detection.png"} <= {path.name for path in out.iterdir()}
+    report = out / "target-ms_source-natural-autoencoding_cases-7_seed-0" / "transfer.json"
+    tensors = json.loads(report.read_text())["tensors"]
+    assert {t["part"]: t["action"] for t in tensors if t["part"] != "source"} == {
+        "encoder": "loaded",
+        "latent": "loaded",
+        "decoder": "reset",
+    }
+    finished_at = {path: path.stat().st_mtime_ns for path in out.glob("*/status.json")}
+    assert len(finished_at) == 2 + 9
+    assert command() == said
+    assert finished_at == {path: path.stat().st_mtime_ns for path in finished_at}

@@ -159,7 +159,7 @@ def test_each_validation_prints_a_line_that_is_not_broken(
     scripted_trainer, scripted_validator, capsys, monkeypatch
 ):
     monkeypatch.setattr(console, "width", 40)
-    validator, trainer = scripted_validator([0.5, 0.25, 0.75]), scripted_trainer([2.0, 1.5, 1.0])
+    validator, trainer = scripted_validator([0.5, 0.25, 0.75]), scripted_trainer([3.0, 1.0, 1.5] * 2)
     validator.state.metrics["dice_[core]"] = 0.125  # brackets are no markup
     progress = TrainingProgress(validator)
     ValidationHandler(1, validator).attach(trainer)
@@ -168,14 +168,14 @@ def test_each_validation_prints_a_line_that_is_not_broken(
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED, lambda _: descriptions.append(progress.bar.tasks[0].description)
     )
-    trainer.run(range(1), max_epochs=3)
+    trainer.run(range(2), max_epochs=3)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines() if "score" in line]
-    assert lines == [
+    assert lines == [  # the epoch's mean loss; the bar shows that of its last step
         "epoch   1: loss 2.0000, dice_[core] 0.1250, score 0.5000  (best so far)",
-        "epoch   2: loss 1.5000, dice_[core] 0.1250, score 0.2500",
-        "epoch   3: loss 1.0000, dice_[core] 0.1250, score 0.7500  (best so far)",
+        "epoch   2: loss 2.2500, dice_[core] 0.1250, score 0.2500",
+        "epoch   3: loss 1.2500, dice_[core] 0.1250, score 0.7500  (best so far)",
     ]
-    assert descriptions[-1] == "epoch 3/3 loss 1.0000"
+    assert descriptions[-1] == "epoch 3/3 loss 1.5000"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
