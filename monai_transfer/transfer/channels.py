@@ -1,5 +1,6 @@
 """Matching the channels of a first layer by modality name."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -125,7 +126,7 @@ def _matched(
     if how or dropped:
         how += [f"{m} dropped" for m in dropped]
         factor = float(weight.norm() / adapted.norm()) if adapted.any() else 1.0
-        if factor != 1:
+        if not math.isclose(factor, 1, rel_tol=1e-6):  # but for the rounding of the norms
             adapted = adapted * factor
             how.append(f"scaled by {factor:.3g}")
     else:
