@@ -96,14 +96,14 @@ def adapt(
         InputError: no source where one is needed; a tensor that the strategy promises to copy is
             not in the source or has another shape; a part that the network does not declare, or a
             depth that it does not have; or, where nothing is trained, other modalities than the
-            source's (their order is free).
+            source's (their order is free), unless the strategy says ``elsewhere``.
     """
     asked = read_strategy(strategy)
     layers = trace_layers(network, example) if asked.needs_layers else ()
     parts = _parts(network, asked)
     chosen = asked.resolve(parts, layers=len(layers))
     given = _given(source, network, strategy=chosen, search=search) if chosen.copy else None
-    if given and set(chosen.freeze) == set(parts):
+    if given and set(chosen.freeze) == set(parts) and not chosen.elsewhere:
         where = given.name if isinstance(source, Source) else str(source)
         _require_modalities(where, given.modalities, list(modalities), parts=parts)
     names = list(modalities)

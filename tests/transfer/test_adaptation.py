@@ -185,6 +185,19 @@ def test_weights_as_they_are_take_no_other_modalities_than_they_were_trained_on(
     assert adapt(network, source, strategy="all", modalities=asked).report.source == "lesions"
 
 
+def test_untuned_applies_weights_knowingly_to_modalities_that_they_never_saw():
+    source = trained_source(NETWORKS["ResNetSegmenter"]())
+    network = ResNetSegmenter(1, 3, filters=2)
+    report = adapt(network, source, strategy="untuned", modalities=["t2"]).report
+    line = "The source never saw t2: its filters for t1, flair serve. Was that meant?"
+    assert report.warnings == (line,)
+    assert report.totals()["frozen"]["tensors"] == len(network.state_dict())
+    same = adapt(
+        ResNetSegmenter(2, 3, filters=2), source, strategy="untuned", modalities=MODALITIES
+    )
+    assert same.report.totals()["loaded"]["tensors"] == len(network.state_dict())
+
+
 def test_a_network_without_a_head_is_told_to_go_on_instead():
     network = ResNetSegmenter(1, 3, filters=2)
     source = trained_source(NETWORKS["ResNetSegmenter"]())
