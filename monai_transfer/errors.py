@@ -32,7 +32,7 @@ class InputError(ValueError):
 def choice(where: str, what: str, got: str, options: Iterable[str]) -> InputError:
     """An :class:`InputError` for a name that is not one of `options`, with the closest ones.
 
-    Up to twelve options are listed.
+    Up to fifteen options are listed.
 
     Example:
         >>> print(choice("train.json", "strategy", "al", ["all", "head"]))
@@ -41,5 +41,5 @@ def choice(where: str, what: str, got: str, options: Iterable[str]) -> InputErro
     known = sorted(options)
     close = difflib.get_close_matches(got, known, n=2)
     hint = f"Did you mean {' or '.join(close)}?" if close else ""
-    listed = ", ".join(known) if len(known) <= 12 else f"the {len(known)} known ones"
+    listed = ", ".join(known) if len(known) <= 15 else f"the {len(known)} known ones"
     return InputError(where, what, f"be one of {listed}", got=got, todo=hint)

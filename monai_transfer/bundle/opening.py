@@ -1,6 +1,6 @@
 """The data of a run: a user's, through manifest or datalist, or a simulated default."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +9,15 @@ from typing import Any
 import ignite.distributed as idist
 
 from monai_transfer.bundle.cohort import Cohort
-from monai_transfer.bundle.entries import Entry
+from monai_transfer.bundle.entries import Entry, require_modalities
 from monai_transfer.bundle.location import cache_dir
 from monai_transfer.bundle.simulated import simulated_default
 from monai_transfer.bundle.workflow import running_config
 from monai_transfer.data import (
+    Manifest,
     build_datalist,
     empty_splits,
-    find_subjects,
+    find_usable,
     manifest_path,
     read_datalist,
     read_manifest,
@@ -114,12 +115,13 @@ def find_images(
     """
     if dataset_dir is None:
         return open_cohort(disease, modalities, spacing_mm=spacing_mm, required=["test"])
-    described = read_manifest(manifest_path(manifest)).images_alone()
+    described = _described(manifest, modalities).images_alone()
     with manifests_named(Path(dataset_dir), described.name):
-        subjects = find_subjects(described, dataset_dir)
+        usable, subjects = find_usable(described, dataset_dir, needed=modalities)
+    _tell_left_out(described.modalities, usable.modalities)
     content: dict[str, Any] = {
         "name": described.name,
-        "modality": {str(i): name for i, name in enumerate(described.modalities)},
+        "modality": {str(i): name for i, name in enumerate(usable.modalities)},
         "labels": {str(value): name for value, name in described.labels.items()},
         "training": [],
         "test": [{"image": list(s.images), "subject": s.subject} for s in subjects],
@@ -159,19 +161,36 @@ def _content(
     if datalist is not None:
         folder = Path(datalist).parent if dataset_dir is None else Path(dataset_dir)
         return read_datalist(datalist), folder
-    path = manifest_path(manifest or f"simulated_{disease}")
+    path = manifest or f"simulated_{disease}"
     if dataset_dir is None:
+        manifest_path(path)  # one that is not there is refused all the same
         described, folder = simulated_default(disease, modalities, spacing_mm=spacing_mm)
         told = described.split.told is not None
         test = None if told else described.split.test or _DEFAULT_TEST
         return build_datalist(described, folder, test=test), folder
-    given = read_manifest(path)
+    given = _described(path, modalities)
     with manifests_named(Path(dataset_dir), given.name):
-        content = build_datalist(given, dataset_dir)
+        content = build_datalist(given, dataset_dir, needed=modalities)
+    _tell_left_out(given.modalities, content["modality"].values())
     if idist.get_rank() == 0:
         for line in empty_splits(content):
             console.print(f"warning: {line}", highlight=False, markup=False)
     return content, Path(dataset_dir)
+
+
+def _described(manifest: str, modalities: Sequence[str]) -> Manifest:
+    """A data set's description, which names every modality that is asked for."""
+    described = read_manifest(manifest_path(manifest))
+    require_modalities([name.lower() for name in described.modalities], modalities)
+    return described
+
+
+def _tell_left_out(described: Collection[str], listed: Collection[str]) -> None:
+    """Say which modalities are not looked at, for somebody lacks them and nobody asks for them."""
+    left_out = [name for name in described if name not in listed]
+    if left_out and idist.get_rank() == 0:
+        told = f"Some subjects lack {' or '.join(left_out)}, which is not needed: left out."
+        console.print(told, highlight=False, markup=False)
 
 
 def _pass_gate(content: Mapping[str, Any], folder: Path) -> None:

@@ -10,7 +10,7 @@ from monai_transfer.data.faults import RULES, Fault
 from monai_transfer.data.gate import check_datalist, require_clean
 from monai_transfer.data.manifest import Manifest, manifest_names, manifest_path, read_manifest
 from monai_transfer.data.splits import nested_subset, patient_folds, split_patients
-from monai_transfer.data.subjects import Subject, find_subjects
+from monai_transfer.data.subjects import Subject, find_subjects, find_usable
 
 __all__ = [
     "RULES",
@@ -21,6 +21,7 @@ __all__ = [
     "check_datalist",
     "empty_splits",
     "find_subjects",
+    "find_usable",
     "manifest_names",
     "manifest_path",
     "nested_subset",

@@ -10,7 +10,7 @@ from monai_transfer.data.faults import all_at_once
 from monai_transfer.data.manifest import Manifest, Participants
 from monai_transfer.data.splits import SPLITS, split_patients
 from monai_transfer.data.strict_json import read_json, write_json
-from monai_transfer.data.subjects import Subject, find_subjects
+from monai_transfer.data.subjects import Subject, find_usable
 from monai_transfer.errors import InputError
 
 
@@ -22,6 +22,7 @@ def build_datalist(
     validation: float | None = None,
     test: float | None = None,
     check_counts: bool = True,
+    needed: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """List a data set's subjects, split as its paper did or as its table of participants tells.
 
@@ -34,6 +35,8 @@ def build_datalist(
         test: likewise.
         check_counts: compare with the manifest's counts and its largest number of cases;
             ``False`` for a part of the data set.
+        needed: modalities that every subject must have; of the others those are listed that every
+            subject has. ``None``: all.
 
     Returns:
         A Decathlon datalist. Entries of ``training``, ``validation`` and ``test`` hold ``image``
@@ -54,7 +57,8 @@ def build_datalist(
             manifest = read_manifest(manifest_path("brats2018"))
             build_datalist(manifest, "MICCAI_BraTS_2018_Data_Training")
     """
-    subjects = find_subjects(manifest, dataset_dir)
+    names = tuple(manifest.modalities) if needed is None else needed
+    manifest, subjects = find_usable(manifest, dataset_dir, needed=names)
     if check_counts:
         _check_counts(manifest, subjects)
     plan = manifest.split

@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Subject:
 
 
 def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> list[Subject]:
-    """Find every subject that has at least one image.
+    """Find every subject that has at least one image, and require that it has them all.
 
     Folders and files that do not fit the layout are passed over, hidden ones too.
 
@@ -65,6 +65,26 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
         ...
         monai_transfer.errors.InputError: brats2018: data folder must exist, got no/such/folder.
     """
+    return find_usable(manifest, dataset_dir, needed=tuple(manifest.modalities))[1]
+
+
+def find_usable(
+    manifest: Manifest, dataset_dir: str | os.PathLike[str], *, needed: Sequence[str]
+) -> tuple[Manifest, list[Subject]]:
+    """Find every subject, where not all of a data set's modalities are needed.
+
+    Args:
+        manifest: the data set.
+        dataset_dir: folder that the layout starts from.
+        needed: modalities that every subject must have.
+
+    Returns:
+        The manifest with those modalities, and with the others that every subject has; and the
+        subjects with their images.
+
+    Raises:
+        InputError: see :func:`find_subjects`; of the other modalities nothing is missed.
+    """
     root = Path(dataset_dir)
     if not root.is_dir():
         raise InputError(manifest.name, "data folder", "exist", got=root.as_posix())
@@ -77,6 +97,7 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
             got=f"none in {root.as_posix()}",
             todo=f"Is it the right folder? How to obtain the data: {manifest.how_to_obtain}",
         )
+    manifest = _narrowed(manifest, found, needed)
     labels = {} if manifest.label is None else _files(manifest, root, manifest.label, _LABEL)
     groups = _told(manifest.participants, root)
     sets = _told(manifest.split.told, root)
@@ -84,7 +105,7 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
     faults += [] if sets is None else _set_faults(manifest, found, sets)
     if faults:
         raise all_at_once(manifest.name, "subjects", faults)
-    return sorted(
+    return manifest, sorted(
         Subject(
             subject=visit.id,
             patient=manifest.patient_of(visit.subject),
@@ -95,6 +116,17 @@ def find_subjects(manifest: Manifest, dataset_dir: str | os.PathLike[str]) -> li
         )
         for visit, files in found.items()
     )
+
+
+def _narrowed(manifest: Manifest, found: "_Found", needed: Sequence[str]) -> Manifest:
+    """The manifest without the modalities that somebody lacks and nobody needs."""
+    asked = {name.lower() for name in needed}
+    kept = {
+        name: token
+        for name, token in manifest.modalities.items()
+        if name.lower() in asked or all(len(files.get(name, ())) == 1 for files in found.values())
+    }
+    return replace(manifest, modalities=kept)
 
 
 class _Visit(NamedTuple):

@@ -1,5 +1,6 @@
 """What a network says about itself so that a strategy can name its parts."""
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import nn
@@ -14,14 +15,15 @@ class PartedNetwork(Protocol):
     Attributes:
         parts: names of the direct children, in execution order; together they hold every
             parameter and buffer of the network.
-        input_layer: dotted name of the layer that sees the image channels first.
+        input_layers: dotted name of each layer that sees the image's channels first → how many
+            channels it is shown after them that hold something else, such as a mask.
         output_layer: dotted name of the layer that gives the logits.
 
     It may also declare what :func:`example_shape` gives.
     """
 
     parts: tuple[str, ...]
-    input_layer: str
+    input_layers: Mapping[str, int]
     output_layer: str
 
 
@@ -49,7 +51,7 @@ def require_parts(network: nn.Module) -> PartedNetwork:
     if isinstance(network, PartedNetwork):
         return network
     name = type(network).__name__
-    raise InputError(name, "network", "declare `parts`, `input_layer` and `output_layer`")
+    raise InputError(name, "network", "declare `parts`, `input_layers` and `output_layer`")
 
 
 def part_of(network: nn.Module, tensor_name: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -90,7 +90,7 @@ class PatchCNN(nn.Module):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("convolutions", "dense", "head")
-    input_layer: ClassVar[str] = "convolutions.0.conv"
+    input_layers: ClassVar[Mapping[str, int]] = {"convolutions.0.conv": 0}
     output_layer: ClassVar[str] = "head.output"
 
     def __init__(

@@ -1,7 +1,7 @@
 """Zoetmulder 2022's networks on a ResNet-50: one segments or restores its input, one classifies."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -82,7 +82,7 @@ class ResNetSegmenter(nn.Module):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder", "latent", "decoder")
-    input_layer: ClassVar[str] = "encoder.conv1"
+    input_layers: ClassVar[Mapping[str, int]] = {"encoder.conv1": 0}
     output_layer: ClassVar[str] = "decoder.output"
 
     def __init__(
@@ -160,7 +160,7 @@ class ResNetClassifier(nn.Module):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder", "latent", "classifier")
-    input_layer: ClassVar[str] = "encoder.conv1"
+    input_layers: ClassVar[Mapping[str, int]] = {"encoder.conv1": 0}
     output_layer: ClassVar[str] = "classifier.output"
 
     def __init__(

@@ -202,7 +202,6 @@ class SegAN(nn.Module):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("segmentor", "critic")
-    input_layer: ClassVar[str] = "segmentor.encoder.0.conv"
     output_layer: ClassVar[str] = "segmentor.output"
 
     def __init__(
@@ -212,6 +211,8 @@ class SegAN(nn.Module):
         self.example_shape = (in_channels, 2 * DIVISOR, 2 * DIVISOR)
         self.segmentor = Segmentor(in_channels, filters=filters)
         self.critic = Critic(in_channels, critic_input=critic_input, filters=filters)
+        masks = int(self.critic.concatenates)
+        self.input_layers = {"segmentor.encoder.0.conv": 0, "critic.encoder.0.conv": masks}
 
     def forward(self, image: Tensor) -> Tensor:
         """The segmentor's logits of every voxel."""

@@ -1,5 +1,6 @@
 """The 3D U-Net of Kaur 2019, which carries MS lesions over to brain tumours."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import ClassVar
 
@@ -146,7 +147,7 @@ class PathologyUNet(nn.Module):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("encoder", "decoder", "head")
-    input_layer: ClassVar[str] = "encoder.steps.0.0"
+    input_layers: ClassVar[Mapping[str, int]] = {"encoder.steps.0.0": 0}
     output_layer: ClassVar[str] = "head.output"
 
     def __init__(

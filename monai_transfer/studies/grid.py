@@ -68,11 +68,13 @@ class Outcome:
         cell: the one.
         folder: of its run.
         error: in one line; ``None``: it is finished.
+        collapsed: whether the training ended itself, as it would again: a result of its own.
     """
 
     cell: Cell
     folder: Path
     error: str | None
+    collapsed: bool = False
 
 
 def run_cells(
@@ -85,7 +87,7 @@ def run_cells(
     """Run every cell that is not finished, one after the other.
 
     A cell that fails does not end the others; what it said is beside its folder, as ``<cell>.log``,
-    and it is run again the next time.
+    and it is run again the next time, unless its training collapsed.
 
     Args:
         configs: config files of the bundle.
@@ -102,24 +104,24 @@ def run_cells(
     """
     folder = Path(output_dir)
     _record(folder, configs, cells)
-    done = [cell for cell in cells if _is_finished(folder / cell.name)]
-    left = len(cells) - len(done)
+    done = {cell.name: _ended(cell, folder) for cell in cells}
+    left = sum(outcome is None for outcome in done.values())
     console.print(f"{description}: {left} of {len(cells)} trainings to run", highlight=False)
     timed = False
     with progress_bar() as bar:
         task = bar.add_task(description, total=left)
         for cell in cells:
-            if cell in done:
-                yield Outcome(cell, folder / cell.name, None)
+            if (outcome := done[cell.name]) is not None:
+                yield outcome
                 continue
             started = time.monotonic()
-            error = _run(configs, cell, folder)
+            outcome = _run(configs, cell, folder)
             left -= 1
-            if error is None and left and not timed:
+            if outcome.error is None and left and not timed:
                 took_s, timed = time.monotonic() - started, True
                 rest = f"the {left} left take about {_duration(left * took_s)}"
                 console.print(f"It took {_duration(took_s)}: {rest}.", highlight=False)
-            yield Outcome(cell, folder / cell.name, error)
+            yield outcome
             bar.advance(task)
 
 
@@ -129,6 +131,7 @@ def finished_cells(
     *,
     output_dir: str | os.PathLike[str],
     description: str,
+    may_collapse: bool = False,
 ) -> Iterator[Outcome]:
     """As :func:`run_cells`, for a study that needs every one of its runs.
 
@@ -137,16 +140,17 @@ def finished_cells(
         cells: likewise.
         output_dir: likewise.
         description: likewise.
+        may_collapse: whether a training that collapsed is a result, too.
 
     Yields:
-        The outcome of each cell, none of them with an error.
+        The outcome of each cell, none of them with another error.
 
     Raises:
         InputError: a run failed, with its error; or see :func:`run_cells`.
         Stopped: see :func:`run_cells`.
     """
     for run in run_cells(configs, cells, output_dir=output_dir, description=description):
-        if run.error is not None:
+        if run.error is not None and not (may_collapse and run.collapsed):
             raise InputError(run.cell.name, "run", "finish", got=run.error)
         yield run
 
@@ -163,13 +167,17 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _is_finished(folder: Path) -> bool:
-    status = read_status(folder)
-    return status is not None and status.state == "done"
+def _ended(cell: Cell, folder: Path) -> Outcome | None:
+    """What became of a cell that is not to be run again."""
+    status = read_status(folder / cell.name)
+    if status is None or status.state not in ("done", "collapsed"):
+        return None
+    reason = None if status.state == "done" else status.reason or status.state
+    return Outcome(cell, folder / cell.name, reason, collapsed=reason is not None)
 
 
-def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> str | None:
-    """Run one cell; its error in one line."""
+def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> Outcome:
+    """Run one cell."""
     command = cell.command(configs, folder)
     try:
         done = run_child(command)
@@ -178,12 +186,14 @@ def _run(configs: Sequence[str | Path], cell: Cell, folder: Path) -> str | None:
         console.print(told, highlight=False, markup=False, soft_wrap=True)
         raise
     log = folder / f"{cell.name}.log"
-    if done.returncode == 0 and _is_finished(folder / cell.name):
+    ended = _ended(cell, folder)
+    if done.returncode == 0 and ended is not None and ended.error is None:
         log.unlink(missing_ok=True)
-        return None
+        return ended
     with written_aside(log) as aside:
         aside.write_text(done.stdout + done.stderr, "utf-8")
-    return _reason(done)
+    collapsed = ended is not None and ended.collapsed
+    return Outcome(cell, folder / cell.name, _reason(done), collapsed=collapsed)
 
 
 def _reason(ended: subprocess.CompletedProcess[str]) -> str:
@@ -203,10 +213,11 @@ def _record(folder: Path, configs: Sequence[str | Path], cells: Sequence[Cell]) 
     new = {cell.name: {"configs": names, **_identity(cell.options)} for cell in cells}
     path = folder / RECORD
     old = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    for name, now in new.items():
+    for cell in cells:
+        name, now = cell.name, new[cell.name]
         then = old.get(name, now)
         differing = [key for key in {**then, **now} if then.get(key) != now.get(key)]
-        if differing and _is_finished(folder / name):
+        if differing and _ended(cell, folder) is not None:
             got = ", ".join(f"{key} {then.get(key, 'as the bundle has it')}" for key in differing)
             todo = "Take another output folder, or remove this one."
             raise InputError(name, "run that is there", "be of the same grid", got=got, todo=todo)

@@ -60,7 +60,7 @@ from monai_transfer.training.segmentation import (
 )
 from monai_transfer.training.selection import LesionAUC, RegionDice, RegionIoU, label_map
 from monai_transfer.training.session import Session, Stopped, require_usable
-from monai_transfer.training.status import Status, read_status
+from monai_transfer.training.status import CollapseError, Status, read_status
 from monai_transfer.training.streaming import SKIPPED_LOGIT, FullyConvolutionalInferer
 from monai_transfer.training.unfreezing import GradualUnfreezing
 from monai_transfer.training.voxel_loss import LabelMapCrossEntropy, median_frequency_weights
@@ -72,6 +72,7 @@ __all__ = [
     "AutocastInferer",
     "BestWeights",
     "Checkpoint",
+    "CollapseError",
     "ConditionalInferer",
     "CriticInferer",
     "DecayingWeightCrossEntropy",

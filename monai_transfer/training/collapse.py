@@ -11,6 +11,7 @@ from torch.nn.utils import get_total_norm
 from monai_transfer.errors import InputError
 from monai_transfer.training.adversarial import trained_parameters, unwrapped
 from monai_transfer.training.finite import first_wild, wild
+from monai_transfer.training.status import CollapseError
 
 SAME = 1e-3
 """Outputs whose spread is a smaller share of the truth's are one output."""
@@ -39,7 +40,7 @@ _FINITE: Mapping[AdversarialIterationEvents, Mapping[str, str]] = {
 
 
 class StayAlive:
-    """End an adversarial training with an InputError when it is no longer one.
+    """End an adversarial training as collapsed when it is no longer one.
 
     At once at an output, loss, gradient or weight of either network that is not finite, as
     :class:`~monai_transfer.training.StayFinite` does for one network: all but the
@@ -104,7 +105,7 @@ class StayAlive:
             found = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
             where = first_wild(found.items())
             if where is not None:
-                raise wild(engine, f"{name}'s gradient", where)
+                raise wild(engine, f"{name}'s gradient", where, kind=CollapseError)
             dead = not found or float(get_total_norm(list(found.values()))) == 0
             self._count(engine, f"the {name}'s gradient", "be other than 0", lasts=dead)
 
@@ -116,7 +117,7 @@ class StayAlive:
             network = unwrapped(getattr(state, f"{key}_network"))
             where = first_wild(network.state_dict().items())
             if where is not None:
-                raise wild(engine, f"{name}'s weights", where)
+                raise wild(engine, f"{name}'s weights", where, kind=CollapseError)
         output, truth = (_spread(state.output[key]) for key in ("pred", "label"))
         if truth > 0:
             same = output < SAME * truth
@@ -129,14 +130,14 @@ class StayAlive:
         where = f"training, epoch {engine.state.epoch}, step {engine.state.iteration}"
         got = f"the contrary in {self.patience} steps in a row"
         todo = "The training has collapsed and nothing is published. Lower --learning_rate."
-        raise InputError(where, what, rule, got=got, todo=todo)
+        raise CollapseError(where, what, rule, got=got, todo=todo)
 
 
 def _require_finite(engine: Engine, named: Mapping[str, str]) -> None:
     output: Any = engine.state.output
     for key, name in named.items():
         if first_wild([(key, output[key])]) is not None:
-            raise wild(engine, name, _value(output[key]))
+            raise wild(engine, name, _value(output[key]), kind=CollapseError)
 
 
 def _value(tensor: Tensor) -> str | float:

@@ -68,14 +68,17 @@ def first_wild(named: Iterable[tuple[str, Tensor]]) -> str | None:
     return next(wild, None)
 
 
-def wild(engine: Engine, what: str, got: object) -> InputError:
+def wild(
+    engine: Engine, what: str, got: object, *, kind: type[InputError] = InputError
+) -> InputError:
     """The error that ends a training at a value that is not finite.
 
     Args:
         engine: the trainer, in its step.
         what: loss, gradient or weights, and whose.
         got: the value, or the name of the tensor that holds it.
+        kind: of the error.
     """
     where = f"training, epoch {engine.state.epoch}, step {engine.state.iteration}"
     todo = "Nothing is published. Lower --learning_rate."
-    return InputError(where, what, "stay finite", got=got, todo=todo)
+    return kind(where, what, "stay finite", got=got, todo=todo)

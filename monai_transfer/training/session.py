@@ -19,7 +19,7 @@ from monai_transfer._lock import FolderLock
 from monai_transfer._terminal import console
 from monai_transfer.errors import InputError
 from monai_transfer.training.commands import own_command
-from monai_transfer.training.status import Status, read_status, reason_of
+from monai_transfer.training.status import Status, read_status, reason_of, state_of
 
 CHECKPOINT = "checkpoint.pt"
 """Name of the file in an unfinished run's folder that it goes on from."""
@@ -94,7 +94,8 @@ class Session:
         """Say how the run ended, and give the folder back; the first end counts.
 
         Args:
-            state: ``done``, which also removes the checkpoint, ``stopped`` or ``failed``.
+            state: ``done``, which also removes the checkpoint, ``stopped``, ``failed`` or
+                ``collapsed``.
             reason: why it is not done.
 
         Raises:
@@ -126,7 +127,7 @@ class Session:
         except Stopped:
             raise
         except BaseException as error:
-            self.end("failed", reason_of(error))
+            self.end(state_of(error), reason_of(error))
             raise
         finally:
             self._deferring = False

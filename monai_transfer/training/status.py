@@ -1,8 +1,9 @@
-"""What a run says of itself in ``status.json``: running, stopped, failed or done."""
+"""What a run says of itself in ``status.json``."""
 
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,7 +13,11 @@ from monai_transfer.errors import InputError
 STATUS = "status.json"
 """Its name in a run's folder."""
 
-STATES = ("running", "stopped", "failed", "done")
+STATES = ("running", "stopped", "failed", "collapsed", "done")
+
+
+class CollapseError(InputError):
+    """A training ended itself, for it was no longer one: what came of it is known."""
 
 
 @dataclass(frozen=True)
@@ -20,11 +25,12 @@ class Status:
     """State of a run; no path, host or user in it.
 
     Args:
-        state: ``running``, ``stopped`` (by a signal), ``failed`` or ``done``. A run that was killed
-            outright can say nothing: it still reads ``running``, with an old date.
+        state: ``running``, ``stopped`` (by a signal), ``failed``, ``collapsed`` (see
+            :class:`CollapseError`) or ``done``. A run that was killed outright can say nothing: it
+            still reads ``running``, with an old date.
         epoch: the last complete one.
         epochs: how many there will be; 0 before that is known, and for an evaluation.
-        reason: why it stopped or failed.
+        reason: why it stopped, failed or collapsed.
     """
 
     state: str
@@ -57,6 +63,19 @@ def read_status(folder: str | os.PathLike[str]) -> Status | None:
     return status
 
 
+def state_of(error: BaseException) -> str:
+    """What an error that ends a run makes of it: ``collapsed`` or ``failed``.
+
+    Example:
+        >>> (
+        ...     state_of(CollapseError("training", "output", "depend on the image")),
+        ...     state_of(OSError()),
+        ... )
+        ('collapsed', 'failed')
+    """
+    return "collapsed" if any(isinstance(e, CollapseError) for e in _causes(error)) else "failed"
+
+
 def reason_of(error: BaseException) -> str:
     """Why a run failed, in words that name no file, host or user.
 
@@ -67,11 +86,17 @@ def reason_of(error: BaseException) -> str:
         >>> reason_of(OSError(28, "No space left on device", "/home/ada/run/model.pt"))
         'OSError: No space left on device'
     """
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, InputError):
             return f"{cause.what} must {cause.rule}"
         if isinstance(cause, OSError) and cause.strerror:
             return f"{type(cause).__name__}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
     return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was made of."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__

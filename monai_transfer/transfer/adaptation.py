@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.networks.parts import PartedNetwork, part_of
+from monai_transfer.networks.parts import PartedNetwork
 from monai_transfer.transfer.adabn import freeze_all_but_statistics, statistics
-from monai_transfer.transfer.channels import GREY, match_channels
+from monai_transfer.transfer.channels import GREY
 from monai_transfer.transfer.freeze import (
     digest,
     freeze,
@@ -26,13 +26,11 @@ from monai_transfer.transfer.layers import (
     layer_rates,
     trace_layers,
 )
+from monai_transfer.transfer.merging import WHOLE, merge, warnings_of
 from monai_transfer.transfer.natural_images import as_encoder
-from monai_transfer.transfer.report import Action, TensorRecord, TransferReport
+from monai_transfer.transfer.report import TransferReport
 from monai_transfer.transfer.sources import Source, read_source
 from monai_transfer.transfer.strategies import ALL, Strategy, read_strategy
-
-WHOLE = "network"
-"""The one part of a network that declares none."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +96,18 @@ def adapt(
         InputError: no source where one is needed; a tensor that the strategy promises to copy is
             not in the source or has another shape; a part that the network does not declare, or a
             depth that it does not have; or, where nothing is trained, other modalities than the
-            source's (their order is free).
+            source's (their order is free), unless the strategy says ``elsewhere``.
     """
     asked = read_strategy(strategy)
     layers = trace_layers(network, example) if asked.needs_layers else ()
     parts = _parts(network, asked)
     chosen = asked.resolve(parts, layers=len(layers))
     given = _given(source, network, strategy=chosen, search=search) if chosen.copy else None
-    if given and set(chosen.freeze) == set(parts):
+    if given and set(chosen.freeze) == set(parts) and not chosen.elsewhere:
         where = given.name if isinstance(source, Source) else str(source)
         _require_modalities(where, given.modalities, list(modalities), parts=parts)
-    state, records = _merge(network, given, chosen, list(modalities), new_channel)
+    names = list(modalities)
+    state, records = merge(network, given, chosen, modalities=names, new_channel=new_channel)
     network.load_state_dict(state)
     _freeze(network, chosen, layers)
     frozen = digest(frozen_tensors(network))
@@ -127,6 +126,7 @@ def adapt(
         chosen.as_dict(),
         tensors,
         given.notes if given else (),
+        warnings_of(network, given, chosen, names),
     )
     return Adaptation(network, chosen, report, frozen, layers)
 
@@ -158,56 +158,6 @@ def _given(
     return as_encoder(read, network)
 
 
-def _merge(
-    network: nn.Module,
-    source: Source | None,
-    strategy: Strategy,
-    modalities: list[str],
-    new_channel: str,
-) -> tuple[dict[str, Tensor], list[TensorRecord]]:
-    """The state the network starts from, and a record of each tensor."""
-    fresh = network.state_dict()
-    parted = isinstance(network, PartedNetwork)
-    input_weight = f"{network.input_layer}.weight" if isinstance(network, PartedNetwork) else None
-    if source and source.modalities and not parted and list(source.modalities) != modalities:
-        rule = f"be the source's, {', '.join(source.modalities)}: it declares no `input_layer`"
-        where = type(network).__name__
-        raise InputError(where, "modalities", rule, got=", ".join(modalities))
-    given, remarks = (dict(source.state), source.remarks) if source else ({}, {})
-    merged, records, missing = {}, [], []
-    for name, value in fresh.items():
-        part = part_of(network, name) if parted else WHOLE
-        theirs, reason = given.pop(name, None), remarks.get(name, "")
-        action: Action = "loaded"
-        if part in strategy.reset:
-            kept = value
-            action, reason = "reset", "fresh initialisation"
-        elif theirs is None:
-            missing.append(f"{name} is not in the source")
-            continue
-        else:
-            if source and name == input_weight and source.modalities:
-                theirs, how = match_channels(
-                    theirs, source.modalities, target=modalities, new_channel=new_channel
-                )
-                how = "" if how == "same modalities" else how
-                reason = "; ".join(filter(None, (reason, how)))
-            if theirs.shape != value.shape:
-                missing.append(f"{name} has shape {tuple(theirs.shape)}, not {tuple(value.shape)}")
-                continue
-            kept = theirs.to(value.dtype)
-            if reason:
-                action = "adapted"
-        merged[name] = kept
-        records.append(TensorRecord(name, part, action, reason, tuple(value.shape), False))
-    if missing and source:
-        raise _too_little(source, strategy, missing, len(fresh))
-    for name, tensor in given.items():
-        why, shape = remarks.get(name, "not in the network"), tuple(tensor.shape)
-        records.append(TensorRecord(name, "source", "skipped", why, shape, False))
-    return merged, records
-
-
 def _require_modalities(
     source: str, trained: Sequence[str] | None, asked: list[str], *, parts: tuple[str, ...]
 ) -> None:
@@ -222,20 +172,6 @@ def _require_modalities(
     todo += f"or give {missing} too." if missing else f"or ask for {', '.join(trained)} alone."
     rule = f"be those that its weights were trained on ({', '.join(trained)})"
     raise InputError(f"source {source}", "modalities", rule, got=", ".join(asked), todo=todo)
-
-
-def _too_little(source: Source, strategy: Strategy, missing: list[str], total: int) -> InputError:
-    listed = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if missing[5:] else "")
-    todo = "Reset those parts, or choose a source of the same architecture."
-    if any("has shape" in line for line in missing):
-        todo += " The same has the same widths too: filters and the like."
-    return InputError(
-        f"source {source.name}",
-        f"strategy {strategy.name}",
-        f"be able to copy every tensor of {', '.join(strategy.copy)}",
-        got=f"{len(missing)} of {total} tensors that do not fit: {listed}",
-        todo=todo,
-    )
 
 
 def _freeze(network: nn.Module, strategy: Strategy, layers: Sequence[Layer]) -> None:

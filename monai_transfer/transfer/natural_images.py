@@ -85,7 +85,7 @@ def as_encoder(source: Source, network: nn.Module) -> Source:
     Source:
         Ours; Zoetmulder 2022 does not say how T1 slices enter encoders for colour images.
     """
-    if not isinstance(network, PartedNetwork) or network.input_layer != f"{_PREFIX}{_STEM}":
+    if not isinstance(network, PartedNetwork) or f"{_PREFIX}{_STEM}" not in network.input_layers:
         return source
     own = {
         name.removeprefix(_PREFIX): value

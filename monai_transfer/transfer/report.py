@@ -52,6 +52,7 @@ class TransferReport:
         strategy: the resolved strategy's fields.
         tensors: one record per tensor of the network, then those only the source has.
         notes: what was done to read the source.
+        warnings: what may not have been meant.
     """
 
     source: str | None
@@ -59,6 +60,7 @@ class TransferReport:
     strategy: dict[str, Any]
     tensors: tuple[TensorRecord, ...]
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Tensors and values per action, and how many of them are frozen.
@@ -79,6 +81,7 @@ class TransferReport:
             "strategy": self.strategy,
             "totals": self.totals(),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "tensors": [asdict(r) | {"shape": list(r.shape)} for r in self.tensors],
         }
 
@@ -87,10 +90,11 @@ class TransferReport:
         return json.dumps(self.as_dict(), indent=2)
 
     def table(self) -> Table:
-        """One row per part and action, for the terminal."""
+        """One row per part and action, and warnings below, for the terminal."""
         source = self.source or "no source"
         title = f"Transfer: {source}, strategy {self.strategy['name']}"
-        table = Table(title=title, caption="; ".join(self.notes) or None)
+        below = ["; ".join(self.notes), *(f"[bold yellow]{line}[/]" for line in self.warnings)]
+        table = Table(title=title, caption="\n".join(filter(None, below)) or None)
         for heading in ("part", "tensors", "values", "what happened", "trained"):
             table.add_column(
                 heading, justify="right" if heading in ("tensors", "values") else "left"

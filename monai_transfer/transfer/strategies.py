@@ -35,12 +35,15 @@ class Strategy:
             :func:`~monai_transfer.transfer.trace_layers`; ``None`` leaves it to the parts.
         train_last: the same by the number of layers that are not.
         rate_decay: the learning rate of each layer is this times that of the next one.
+        elsewhere: whether weights that are not trained at all may be applied to modalities that
+            they were not trained on.
 
     Source:
         The names in :data:`STRATEGIES` are Kaur 2019 section 2 (all = FT-All, head = FT-Last
         Three, decoder = FT-Decoder; the last three layers are replaced in each of them);
         ``direct`` is Ghafoorian 2017's 'source applied directly', and so is ``freeze:<i>``: all
         layers are copied, the shallowest i frozen; ``last:<k>`` names the layers that are not.
+        ``untuned`` is the same where the modalities are others, Giacomello 2020, figure 3.
         ``encoder_latent`` is Zoetmulder 2022, section 4.3: the encoder, whose last layer gives the
         latent space, from the source, everything else random, all trained; ``encoder`` is what of
         it holds for a source without that layer, as ImageNet's. ``adabn`` is Li 2018,
@@ -62,6 +65,7 @@ class Strategy:
     freeze_first: int | None = None
     train_last: int | None = None
     rate_decay: float = 1.0
+    elsewhere: bool = False
 
     @property
     def needs_layers(self) -> bool:
@@ -166,6 +170,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     for s in (
         Strategy("scratch", reset=(ALL,)),
         Strategy("direct", copy=(ALL,), freeze=(ALL,)),
+        Strategy("untuned", copy=(ALL,), freeze=(ALL,), elsewhere=True),
         Strategy("all", copy=(ALL,), reset=("head",)),
         Strategy("decoder", copy=(ALL,), reset=("head",), freeze=("encoder",)),
         Strategy("head", copy=(ALL,), reset=("head",), freeze=("encoder", "decoder")),

@@ -143,6 +143,48 @@ def test_subjects_are_found_for_inference_without_labels_or_the_table_of_sets(cl
     assert not any("label" in entry for entry in found.test)
 
 
+FLAIR_ALONE = "Some subjects lack t1, which is not needed: left out."
+
+
+@pytest.mark.parametrize("wanted", [["flair"], ["t2", "flair"], ["t2", "flair", "t1"]])
+def test_inference_takes_the_modalities_it_asks_for_by_name(wanted: list[str], clinic: Any):
+    found = find_images("ms", wanted, dataset_dir=clinic.folder, manifest=str(clinic.manifest))
+    fill = {"flair": 1, "t1": 2, "t2": 3}
+    for entry in found.test:
+        values = [nib.load(path).get_fdata().max() for path in entry["image"]]
+        assert values == [fill[name] for name in wanted]
+
+
+@pytest.mark.parametrize("find", [open_cohort, find_images])
+def test_a_sequence_that_a_subject_lacks_is_missed_only_where_it_is_asked_for(
+    find: Callable[..., Any], clinic: Any, capsys: pytest.CaptureFixture[str]
+):
+    data = {"dataset_dir": clinic.folder, "manifest": str(clinic.manifest)}
+    complete = find("ms", ["flair", "t2"], **data)
+    assert FLAIR_ALONE not in capsys.readouterr().out
+    clinic.image("sub-03", "t1").unlink()
+    assert find("ms", ["flair", "t2"], **data).lists == complete.lists
+    assert FLAIR_ALONE in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"sub-03: t1 is missing, no file low/sub-03/t1\.nii\.gz"):
+        find("ms", ["flair", "t1"], **data)
+
+
+@pytest.mark.parametrize("find", [open_cohort, find_images])
+def test_a_subject_that_has_nothing_of_what_is_asked_for_is_not_passed_over(
+    find: Callable[..., Any], clinic: Any
+):
+    for name in ("flair", "t2"):
+        clinic.image("sub-05", name).unlink()
+    data = {"dataset_dir": clinic.folder, "manifest": str(clinic.manifest)}
+    with pytest.raises(InputError, match=r"got 1\. .*\s+sub-05: flair is missing"):
+        find("ms", ["flair"], **data)
+
+
+def test_a_sequence_that_no_manifest_names_is_refused_for_inference_too(clinic: Any):
+    with pytest.raises(InputError, match=r"include t1c, got flair, t1, t2: no t1c"):
+        find_images("ms", ["t1c"], dataset_dir=clinic.folder, manifest=str(clinic.manifest))
+
+
 def test_images_for_inference_pass_the_gate_too(clinic: Any):
     broken = clinic.image("sub-04", "t1")
     clinic.write(broken, np.nan)

@@ -13,6 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from monai_transfer.data import find_subjects
+from monai_transfer.networks import PathologyUNet
 
 CODES = ("sform_code", "qform_code")
 
@@ -116,6 +117,28 @@ def test_a_broken_image_is_refused_before_any_is_segmented(
         infer("ms_source", folder)
     assert broken.name in refusal(caught.value)
     assert not Path("out").exists()
+
+
+def test_a_network_for_flair_alone_segments_subjects_that_lack_another_sequence(
+    infer: Callable[..., str], room: Any, refusal: Callable[..., str]
+):
+    folder = copied("ms_source", room, labels=False)
+    Path("trained").mkdir()
+    torch.save(PathologyUNet(1, 2).state_dict(), "trained/model.pt")
+    Path("trained/run.json").write_text(json.dumps({"config": {"modalities": ["flair"]}}))
+    alone = {"modalities": ["flair"], "weights": "trained/model.pt"}
+    infer("ms_source", folder, output_dir="complete", **alone)
+    first = sorted(folder.rglob("*T1w.nii.gz"))[0]
+    first.unlink()
+    assert "Some subjects lack t1, which is not needed" in infer("ms_source", folder, **alone)
+    names = [path.name for path in Path("complete").glob("*.nii.gz")]
+    assert len(names) == 2
+    for name in names:
+        ours, theirs = (nib.load(Path(run, name)).get_fdata() for run in ("out", "complete"))
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(RuntimeError) as caught:
+        infer("ms_source", folder, output_dir="all")
+    assert f"t1 is missing, no file {first.relative_to(folder).as_posix()}" in refusal(caught.value)
 
 
 def test_a_folder_with_finished_segmentations_is_refused(

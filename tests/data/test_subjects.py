@@ -7,6 +7,7 @@ from monai_transfer.data import (
     build_datalist,
     empty_splits,
     find_subjects,
+    find_usable,
     manifest_path,
     read_manifest,
 )
@@ -56,6 +57,17 @@ def test_every_missing_file_is_a_line_of_one_error(cohort, brats):
         "Brats18_A_1: label is missing, no file HGG/Brats18_A_1/Brats18_A_1_seg.nii.gz",
         "Brats18_C_1: flair is missing, no file LGG/Brats18_C_1/Brats18_C_1_flair.nii.gz",
     ]
+
+
+def test_of_modalities_that_nobody_needs_those_are_kept_that_every_subject_has(cohort, brats):
+    cohort.file("t1ce").unlink()
+    usable, subjects = find_usable(brats, cohort.root, needed=["flair"])
+    assert list(usable.modalities) == ["t1", "t2", "flair"]
+    assert subjects[0].images == tuple(
+        f"HGG/Brats18_A_1/Brats18_A_1_{token}.nii.gz" for token in ("t1", "t2", "flair")
+    )
+    with pytest.raises(InputError, match="Brats18_A_1: t1c is missing"):
+        find_usable(brats, cohort.root, needed=["T1C", "flair"])
 
 
 def test_a_subject_in_two_groups_is_refused(cohort, brats):

@@ -68,7 +68,9 @@ def test_parts_hold_every_tensor_exactly_once():
     assert isinstance(network, PartedNetwork)
     assert {part_of(network, name) for name in network.state_dict()} == set(network.parts)
     assert [name for name, _ in network.named_children()] == list(network.parts)
-    assert network.get_submodule(network.input_layer).in_channels == 3
+    assert [(network.get_submodule(n).in_channels, k) for n, k in network.input_layers.items()] == [
+        (3, 0)
+    ]
     assert network.get_submodule(network.output_layer).out_features == 2
 
 

@@ -184,7 +184,9 @@ def test_parts_hold_every_tensor_exactly_once(name: str):
     assert isinstance(network, PartedNetwork)
     assert {part_of(network, key) for key in network.state_dict()} == set(network.parts)
     assert [key for key, _ in network.named_children()] == list(network.parts)
-    assert network.get_submodule(network.input_layer).in_channels == 3
+    assert [(network.get_submodule(n).in_channels, k) for n, k in network.input_layers.items()] == [
+        (3, 0)
+    ]
     assert len(network.get_submodule(network.output_layer).weight) == 7
     assert network.eval()(torch.zeros(1, *network.example_shape)).shape[:2] == (1, 7)
 

@@ -64,7 +64,15 @@ def test_the_critic_is_shown_the_masked_image(image: torch.Tensor, mask: torch.T
 def test_the_two_are_all_of_the_network(critic_input: str, image: torch.Tensor):
     network = SegAN(3, critic_input=critic_input, filters=4)
     assert {part_of(network, name) for name in network.state_dict()} == set(network.parts)
-    assert network.get_submodule(network.input_layer).weight.shape[1] == 3
+    shown = {
+        name: (network.get_submodule(name).in_channels, extra)
+        for name, extra in network.input_layers.items()
+    }
+    mask = int(critic_input == "concatenated")
+    assert shown == {
+        "segmentor.encoder.0.conv": (3, 0),
+        "critic.encoder.0.conv": (3 + mask, mask),
+    }
     network.eval()
     assert torch.equal(network(image), network.segmentor(image))
     scripted = torch.jit.script(network)

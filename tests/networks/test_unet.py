@@ -51,7 +51,9 @@ def test_parts_hold_every_tensor_exactly_once():
     network = PathologyUNet(4, 4)
     assert isinstance(network, PartedNetwork)
     assert {part_of(network, name) for name in network.state_dict()} == set(network.parts)
-    assert network.get_submodule(network.input_layer).in_channels == 4
+    assert [(network.get_submodule(n).in_channels, k) for n, k in network.input_layers.items()] == [
+        (4, 0)
+    ]
 
 
 def test_head_is_the_last_three_layers():

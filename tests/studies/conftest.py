@@ -14,7 +14,7 @@ import pytest
 from monai_transfer.bundle import open_cohort
 from monai_transfer.bundle.cohort import Cohort
 from monai_transfer.studies import grid
-from monai_transfer.training.status import Status
+from monai_transfer.training.status import CollapseError, Status, reason_of
 
 PATIENTS = {f"Brats18_{i:02}": "HGG" if i < 6 else "LGG" for i in range(9)}
 LABELS = np.array([0, 1, 2, 4])
@@ -68,8 +68,8 @@ def options_of(command: list[str]) -> dict[str, str]:
 
 @dataclass
 class Runs:
-    """What was run, as options; `history` gives a run's history, or ends it with an error line
-    or by a signal."""
+    """What was run, as options; `history` gives a run's history, or ends it with an error line,
+    as a collapsed training or by a signal."""
 
     asked: list[dict[str, str]] = field(default_factory=list)
     history: Callable[[dict[str, str]], str] = lambda _: "epoch,loss,mean_dice\n1,2.0,0.5\n"
@@ -82,7 +82,9 @@ class Runs:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             (folder / "history.csv").write_text(self.history(options))
-        except ArithmeticError as error:
+        except (ArithmeticError, CollapseError) as error:
+            if isinstance(error, CollapseError):
+                Status("collapsed", 1, 9, reason_of(error)).write(folder)
             said = f"a warning{os.linesep}error: {error}\n(--debug True shows where)\n"
             return subprocess.CompletedProcess(command, 1, "some progress\n", said)
         except InterruptedError as signum:

@@ -7,7 +7,8 @@ import pytest
 
 from monai_transfer.errors import InputError
 from monai_transfer.studies import Cell, grid, run_cells
-from monai_transfer.training import Stopped
+from monai_transfer.studies.grid import finished_cells
+from monai_transfer.training import CollapseError, Stopped
 
 
 def cells(**options: Any) -> list[Cell]:
@@ -62,6 +63,29 @@ def test_a_failure_is_told_in_its_own_words_kept_and_tried_again(tmp_path: Path,
     runs.history = whole
     assert [error for _, error in outcomes(tmp_path, cells())] == [None] * 4
     assert (len(runs.asked), log.exists()) == (4 + 2, False)
+
+
+def test_a_training_that_collapsed_is_a_result_and_not_tried_again(tmp_path: Path, runs: Any):
+    def collapse(options: dict[str, str]) -> str:
+        if options["rate"] == "0.2":
+            raise CollapseError("training, epoch 3", "output", "depend on the image", got="not so")
+        return "epoch,loss\n1,2.0\n"
+
+    runs.history = collapse
+    named: Any = {"output_dir": tmp_path, "description": "grid"}
+    first = list(finished_cells(["train.json"], cells(), **named, may_collapse=True))
+    assert [run.collapsed for run in first] == [False, False, True, True]
+    assert first[2].error == "training, epoch 3: output must depend on the image, got not so."
+    again = list(finished_cells(["train.json"], cells(), **named, may_collapse=True))
+    assert [(run.error, run.collapsed) for run in again] == [
+        *[(None, False)] * 2,
+        *[("output must depend on the image", True)] * 2,
+    ]
+    assert len(runs.asked) == 4
+    with pytest.raises(InputError, match=r"rate-0.2_seed-0: run must finish, got output must"):
+        list(finished_cells(["train.json"], cells(), **named))
+    with pytest.raises(InputError, match="run that is there must be of the same grid, got epochs"):
+        list(finished_cells(["train.json"], cells(epochs=3)[2:], **named, may_collapse=True))
 
 
 @pytest.mark.parametrize(("status", "name"), [(-9, "SIGKILL"), (143, "SIGTERM")])

@@ -13,7 +13,7 @@ from monai.utils import set_determinism
 from torch import nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.training import StayAlive
+from monai_transfer.training import CollapseError, StayAlive
 
 build = runpy.run_path(str(Path(__file__).with_name("adversarial_run.py")))["build"]
 
@@ -70,14 +70,16 @@ def test_a_network_that_is_not_finite_ends_it_before_the_other_learns_of_it(
     run = build(StayAlive())
     run.trainer.add_event_handler(Events.ITERATION_STARTED, in_step(3, poison(network)))
     other = run.discriminator if network == "g_network" else run.generator
-    with pytest.raises(InputError, match=f"epoch 1, step 3: {what} must stay finite, got values"):
+    with pytest.raises(
+        CollapseError, match=f"epoch 1, step 3: {what} must stay finite, got values"
+    ):
         run.trainer.run()
     assert all(torch.isfinite(p).all() for p in other.parameters())
 
 
 def test_a_discriminators_loss_that_is_not_finite_never_reaches_its_weights():
     run = build(StayAlive(), d_loss_function=lambda real, fake: (real - fake).mean() * math.inf)
-    with pytest.raises(InputError, match="step 1: discriminator's loss must stay finite"):
+    with pytest.raises(CollapseError, match="step 1: discriminator's loss must stay finite"):
         run.trainer.run()
     assert all(torch.isfinite(p).all() for p in run.discriminator.parameters())
 
@@ -103,7 +105,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(
     options: dict[str, Any], what: str
 ):
     run = build(StayAlive(), **options)
-    with pytest.raises(InputError, match=f"step 1: {what} must stay finite, got "):
+    with pytest.raises(CollapseError, match=f"step 1: {what} must stay finite, got "):
         run.trainer.run()
     for network in (run.generator, run.discriminator):
         assert all(torch.isfinite(p).all() for p in network.parameters())
@@ -115,7 +117,9 @@ def test_weights_that_overflow_end_the_training_at_that_step():
     last.register_step_post_hook(lambda *_: poison("d_network")(run.trainer.state))
     with torch.no_grad():
         run.discriminator[0].weight.requires_grad_(False)
-    with pytest.raises(InputError, match="step 1: discriminator's weights must stay finite, got 0"):
+    with pytest.raises(
+        CollapseError, match="step 1: discriminator's weights must stay finite, got 0"
+    ):
         run.trainer.run()
 
 
@@ -127,7 +131,7 @@ def test_a_discriminator_without_a_gradient_has_died(patience: int):
         f"step {2 + patience}: the discriminator's gradient must be other than 0, got the contrary "
         f"in {patience} steps in a row. The training has collapsed and nothing is published."
     )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(CollapseError, match=message):
         run.trainer.run()
 
 
@@ -136,12 +140,14 @@ def test_a_generator_without_a_gradient_has_died():
         "recon_loss_function": lambda output, _: 0 * output.mean(),
         "g_loss_function": lambda logits: 0 * logits.mean(),
     }
-    with pytest.raises(InputError, match="the generator's gradient must be other than 0"):
+    with pytest.raises(CollapseError, match="the generator's gradient must be other than 0"):
         build(StayAlive(3), **nothing).trainer.run()
 
 
 def test_a_generator_that_does_not_look_at_the_image_has_died():
-    with pytest.raises(InputError, match="step 3: the generator's output must depend on the image"):
+    with pytest.raises(
+        CollapseError, match="step 3: the generator's output must depend on the image"
+    ):
         build(StayAlive(3), generator=Blind()).trainer.run()
 
 
@@ -164,7 +170,7 @@ def test_how_long_it_has_lasted_outlives_an_interruption():
     first, second = StayAlive(9), StayAlive(9)
     build(first, generator=Blind(), epochs=1).trainer.run()
     second.load_state_dict(first.state_dict())
-    with pytest.raises(InputError, match="step 5: the generator's output"):
+    with pytest.raises(CollapseError, match="step 5: the generator's output"):
         build(second, generator=Blind()).trainer.run()
 
 

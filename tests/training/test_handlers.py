@@ -159,7 +159,10 @@ def test_each_validation_prints_a_line_that_is_not_broken(
     scripted_trainer, scripted_validator, capsys, monkeypatch
 ):
     monkeypatch.setattr(console, "width", 40)
-    validator, trainer = scripted_validator([0.5, 0.25, 0.75]), scripted_trainer([3.0, 1.0, 1.5] * 2)
+    validator, trainer = (
+        scripted_validator([0.5, 0.25, 0.75]),
+        scripted_trainer([3.0, 1.0, 1.5] * 2),
+    )
     validator.state.metrics["dice_[core]"] = 0.125  # brackets are no markup
     progress = TrainingProgress(validator)
     ValidationHandler(1, validator).attach(trainer)

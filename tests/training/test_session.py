@@ -11,7 +11,15 @@ from ignite.engine import Engine
 
 from monai_transfer._lock import FolderLock
 from monai_transfer.errors import InputError
-from monai_transfer.training import Session, Status, Stopped, console, read_status, require_usable
+from monai_transfer.training import (
+    CollapseError,
+    Session,
+    Status,
+    Stopped,
+    console,
+    read_status,
+    require_usable,
+)
 from monai_transfer.training.session import CHECKPOINT, without_alarm
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="its signals and locks are POSIX's")
@@ -35,7 +43,8 @@ def state(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("end", "reason"), [("done", None), ("failed", "too warm"), ("stopped", "by hand")]
+    ("end", "reason"),
+    [("done", None), ("failed", "too warm"), ("collapsed", "it died"), ("stopped", "by hand")],
 )
 def test_a_run_says_that_it_is_on_and_how_it_ended(folder: Path, end: str, reason: str | None):
     session = begun(folder)
@@ -52,6 +61,14 @@ def test_the_first_end_counts(folder: Path):
     session.end("failed", "too warm")
     session.end("done")
     assert state(folder) == "failed"
+
+
+def test_a_training_that_collapsed_is_told_from_one_that_failed(folder: Path):
+    died = RuntimeError("as a config's evaluation ends")
+    died.__cause__ = CollapseError("training, step 3", "output", "depend on the image")
+    with pytest.raises(RuntimeError), begun(folder).running():
+        raise died
+    assert read_status(folder) == Status("collapsed", 0, 0, "output must depend on the image")
 
 
 def test_the_end_takes_the_checkpoint_away_only_when_it_is_done(folder: Path):

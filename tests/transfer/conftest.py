@@ -17,7 +17,7 @@ class PatchNetwork(nn.Module):
     """Ghafoorian's depth in small: twelve convolutions and three dense layers."""
 
     parts = ("convolutions", "dense", "head")
-    input_layer, output_layer = "convolutions.0", "head"
+    input_layers, output_layer = {"convolutions.0": 0}, "head"
     example_shape = (2, 32, 32)
 
     def __init__(self) -> None:

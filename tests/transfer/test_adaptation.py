@@ -146,7 +146,7 @@ def test_channels_are_matched_by_name_and_the_report_says_so():
     report = adapt(
         network, source, strategy="continue", modalities=["t1", "t1c", "t2", "flair"]
     ).report
-    record = next(r for r in report.tensors if r.name == network.input_layer + ".weight")
+    record = next(r for r in report.tensors if r.name == "encoder.steps.0.0.weight")
     assert record.action == "adapted"
     assert record.reason.startswith("t1c from t1, t2 from flair, scaled by")
     assert report.totals()["adapted"]["tensors"] == 1
@@ -155,6 +155,13 @@ def test_channels_are_matched_by_name_and_the_report_says_so():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
+        (
+            ["t2"],
+            (
+                "be those that its weights were trained on (t1, flair), got t2. Fine-tune them "
+                "first: --source lesions --strategy all --modalities \"['t2']\"; or give t1, flair"
+            ),
+        ),
         (
             ["flair"],
             (
@@ -176,6 +183,19 @@ def test_weights_as_they_are_take_no_other_modalities_than_they_were_trained_on(
         adapt(network, source, strategy="direct", modalities=asked)
     assert message in str(caught.value)
     assert adapt(network, source, strategy="all", modalities=asked).report.source == "lesions"
+
+
+def test_untuned_applies_weights_knowingly_to_modalities_that_they_never_saw():
+    source = trained_source(NETWORKS["ResNetSegmenter"]())
+    network = ResNetSegmenter(1, 3, filters=2)
+    report = adapt(network, source, strategy="untuned", modalities=["t2"]).report
+    line = "The source never saw t2: its filters for t1, flair serve. Was that meant?"
+    assert report.warnings == (line,)
+    assert report.totals()["frozen"]["tensors"] == len(network.state_dict())
+    same = adapt(
+        ResNetSegmenter(2, 3, filters=2), source, strategy="untuned", modalities=MODALITIES
+    )
+    assert same.report.totals()["loaded"]["tensors"] == len(network.state_dict())
 
 
 def test_a_network_without_a_head_is_told_to_go_on_instead():

@@ -61,13 +61,60 @@ def test_a_new_modality_can_start_from_the_average_or_zero():
     torch.testing.assert_close(zero[:, :2], weight(2))
 
 
+@pytest.mark.parametrize("target", ["t1", "t1c", "t2", "adc"])
+@pytest.mark.parametrize("new_channel", ["nearest", "average"])
+def test_one_modality_in_the_place_of_another_takes_its_weights_as_they_are(
+    target: str, new_channel: str
+):
+    adapted, how = match_channels(weight(1), ["flair"], target=[target], new_channel=new_channel)
+    assert torch.equal(adapted, weight(1))
+    near = new_channel == "nearest" and target != "adc"
+    assert how == f"{target} from {'flair' if near else 'the average'}, flair dropped"
+
+
+def test_several_modalities_with_none_in_common_keep_the_scale():
+    adapted, how = match_channels(weight(2), ["t1", "flair"], target=["t1c", "t2", "pd"])
+    torch.testing.assert_close(adapted.norm(), weight(2).norm())
+    torch.testing.assert_close(adapted[:, 1], adapted[:, 2])  # both from flair
+    assert how.startswith(
+        "t1c from t1, t2 from flair, pd from flair, t1 dropped, flair dropped, scaled by"
+    )
+
+
+def test_a_channel_that_is_no_image_stays_as_it_is():
+    adapted, how = match_channels(weight(3), ["t1", "flair"], target=["t2", "flair"], extra=1)
+    assert torch.equal(adapted[:, 2], weight(3)[:, 2])
+    alone, same = match_channels(weight(3)[:, :2], ["t1", "flair"], target=["t2", "flair"])
+    assert torch.equal(adapted[:, :2], alone)
+    assert how == same
+    grey, _ = match_channels(weight(2), ["grey"], target=["t1", "t2"], extra=1)
+    assert torch.equal(grey[:, 2], weight(2)[:, 1])
+
+
+def test_a_layer_that_was_zero_already_is_moved_as_it_is():
+    zeros = torch.zeros(3, 1, 3, 3)
+    assert torch.equal(match_channels(zeros, ["t1"], target=["t2"])[0], zeros)
+
+
 @pytest.mark.parametrize(
     ("source", "target", "options", "message"),
     [
         (["t1"], ["t1"], {}, "one input channel per source modality"),
         (["t1", "t1"], ["t1"], {}, "source modalities must be named once"),
         (["t1", "t2"], ["t1", "t1"], {}, "target modalities must be named once"),
-        (["t1", "t2"], ["flair"], {}, "share at least one with the source"),
+        (
+            ["t1", "t2"],
+            ["flair", "pd"],
+            {"new_channel": "zero"},
+            r"start from filters that are not zero \(the source has t1, t2\), got flair, pd",
+        ),
+        (
+            ["t1"],
+            ["t1"],
+            {"extra": 2},
+            r"source modality \(t1\) and 2 for what else it is shown, got 2",
+        ),
+        (["t1"], ["t1"], {"layer": "critic.conv"}, "critic.conv: source weight"),
         (["t1", "t2"], ["t1"], {"new_channel": "copy"}, "nearest"),
     ],
 )

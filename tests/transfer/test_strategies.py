@@ -11,6 +11,7 @@ PARTS = ("encoder", "decoder", "head")
     [
         ("scratch", (), PARTS, ()),
         ("direct", PARTS, (), PARTS),
+        ("untuned", PARTS, (), PARTS),
         ("all", ("encoder", "decoder"), ("head",), ()),
         ("decoder", ("encoder", "decoder"), ("head",), ("encoder",)),
         ("head", ("encoder", "decoder"), ("head",), ("encoder", "decoder")),
@@ -41,7 +42,7 @@ def test_segmentor_copies_both_networks_and_freezes_the_critic():
 
 
 def test_every_named_strategy_is_tested_above():
-    assert len(STRATEGIES) == 10
+    assert len(STRATEGIES) == 11
 
 
 def test_a_part_named_wins_over_all_of_them():
