@@ -128,7 +128,9 @@ class StayAlive:
         output, truth = (_spread(state.output[key]) for key in ("pred", "label"))
         if truth > 0:
             same = output < SAME * truth
-            self._count(engine, f"the {self.names['g']}'s output", "depend on the image", lasts=same)
+            self._count(
+                engine, f"the {self.names['g']}'s output", "depend on the image", lasts=same
+            )
 
     def _count(self, engine: Engine, what: str, rule: str, *, lasts: bool) -> None:
         self.steps[what] = self.steps.get(what, 0) + 1 if lasts else 0
