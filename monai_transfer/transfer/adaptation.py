@@ -88,7 +88,7 @@ def adapt(
         modalities: modality of each input channel of `network`.
         search: folders that hold bundles.
         source_modalities: of the source's channels, for one that does not say it itself; ``None``
-            takes what it says.
+            takes what it says. Who tells them moves to others knowingly, and is not warned.
         new_channel: what a modality that the source never saw starts from.
         example: for a strategy by depth, what the network is run on once to find its layers; see
             :func:`~monai_transfer.transfer.trace_layers`.
@@ -133,7 +133,7 @@ def adapt(
         chosen.as_dict(),
         tensors,
         given.notes if given else (),
-        warnings_of(network, given, chosen, names),
+        () if source_modalities else warnings_of(network, given, chosen, names),
     )
     return Adaptation(network, chosen, report, frozen, layers)
 
