@@ -13,6 +13,7 @@ from typing import Any
 
 import monai.bundle
 import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from monai.utils import set_determinism
@@ -35,6 +36,7 @@ from monai_transfer.networks import (
     SegAN,
 )
 from monai_transfer.simulation import simulate_cohort
+from monai_transfer.simulation.metaimage import metaimage_bytes
 from monai_transfer.transforms import gl20, slices_with_image, z22
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -354,6 +356,20 @@ def run_bundle(*config_files: Path | str, **options: Any) -> str:
 @pytest.fixture(scope="session")
 def run() -> Callable[..., str]:
     return run_bundle
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[..., None]:
+    """Writes (x, y, z) voxels with an affine as the file's name says, whole numbers in .mha."""
+
+    def save(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".mha":
+            path.write_bytes(metaimage_bytes(np.rint(voxels).astype(np.int16), affine))
+        else:
+            nib.save(nib.Nifti1Image(voxels, affine), path)
+
+    return save
 
 
 @pytest.fixture(scope="session")
