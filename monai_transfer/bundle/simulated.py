@@ -18,6 +18,7 @@ from monai_transfer.training import console
 
 _DEFAULTS = {
     "brats": (30, 2.0),
+    "brats2015": (40, 2.0),
     "ms": (20, 1.0),
     "ms_t1": (30, 2.0),
     "wmh_baseline": (16, 1.0),
@@ -56,14 +57,14 @@ def simulated_default(
     interrupted goes on.
 
     Args:
-        cohort: ``brats``, ``ms``, ``stroke``, ``anatomy``, ``natural``; ``ms_t1``, T1 alone with
-            test patients; one session of the patients with hyperintensities, ``wmh_baseline`` or
-            ``wmh_followup``, which are in one folder; or healthy adults with one of two labels,
-            ``tissue`` or ``structures``, likewise.
+        cohort: ``brats``, ``brats2015``, ``ms``, ``stroke``, ``anatomy``, ``natural``; ``ms_t1``,
+            T1 alone with test patients; one session of the patients with hyperintensities,
+            ``wmh_baseline`` or ``wmh_followup``, which are in one folder; or healthy adults with
+            one of two labels, ``tissue`` or ``structures``, likewise.
         modalities: that the cohort must have.
-        subjects: how many; ``None`` is 30 tumours, 20 patients with MS (30 of ``ms_t1``), 16 with
-            hyperintensities, of whom some do not come to the second session, 60 with a stroke, 35
-            with labelled regions, else 40.
+        subjects: how many; ``None`` is 30 tumours of ``brats``, 20 patients with MS (30 of
+            ``ms_t1``), 16 with hyperintensities, of whom some do not come to the second session, 60
+            with a stroke, 35 with labelled regions, else 40.
         spacing_mm: edge of a voxel; ``None`` is 1 with ``ms`` and hyperintensities, else 2.
 
     Raises:

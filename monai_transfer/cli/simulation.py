@@ -10,7 +10,8 @@ def simulate(
     disease: Annotated[
         str,
         typer.Argument(
-            help="ms, wmh, stroke (lesions), brats (tumours), tissue, anatomy (healthy), natural."
+            help="ms, wmh, stroke (lesions), brats, brats2015 (tumours), tissue, anatomy "
+            "(healthy), natural."
         ),
     ],
     *,
@@ -36,9 +37,10 @@ def simulate(
     fractions and t1, t1c, t2 and flair computed from the MR signal equations. wmh is small vessel
     disease: t1 and flair on the flair's thick slices, at baseline and for most years later on
     another scanner. stroke, tissue (with structures) and anatomy (seven regions) are t1 alone on
-    the MNI152 grid; natural is no brain but textures and shapes, a stand-in for natural images. It
-    looks like MRI and is not real data: the headers say so. The same command goes on where it was
-    interrupted, and makes again what is broken.
+    the MNI152 grid; natural is no brain but textures and shapes, a stand-in for natural images.
+    brats2015 are tumours in the folders, MetaImage files and labels of that year. It looks like
+    MRI and is not real data: the headers say so. The same command goes on where it was interrupted,
+    and makes again what is broken.
 
     With --raw, of ms, brats and wmh, every series is a whole head in a pose of its own, in oblique
     slices, for `preprocess simulated_ms_raw`, `simulated_brats_raw` or

@@ -9,7 +9,7 @@ import numpy as np
 from monai_transfer.imaging.image import Image
 from monai_transfer.simulation.anatomy import CSF_GAIN, positions_mm, realise, scout
 from monai_transfer.simulation.deformation import Warp, draw_warp
-from monai_transfer.simulation.glioma import draw_glioma, plan_glioma
+from monai_transfer.simulation.glioma import draw_glioma, plan_glioma, with_core_told_apart
 from monai_transfer.simulation.grid import MNI152, Grid
 from monai_transfer.simulation.mixture import Mixture
 from monai_transfer.simulation.ms import draw_ms
@@ -23,10 +23,11 @@ from monai_transfer.simulation.wmh import draw_volumes, draw_wmh
 
 Seen: TypeAlias = tuple[Mixture, Pathology]
 
-DISEASES = ("ms", "brats", "wmh", "tissue", "stroke", "anatomy", "natural")
+DISEASES = ("ms", "brats", "wmh", "tissue", "stroke", "anatomy", "natural", "brats2015")
 """The cohorts that can be simulated; a seed draws by this order, so new ones come last.
 
-``tissue`` and ``anatomy`` are healthy adults; ``natural`` is no brain but simulated pictures.
+``tissue`` and ``anatomy`` are healthy adults; ``natural`` is no brain but simulated pictures;
+``brats2015`` are tumours, other ones than those of ``brats``, in the files and labels of 2015.
 """
 
 RAW = ("ms", "brats", "wmh")
@@ -41,6 +42,7 @@ SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "stroke": ("t1",),
         "anatomy": ("t1",),
         "natural": ("t1",),  # the channel that the grey values of its pictures go to
+        "brats2015": MODALITIES,
     }
 )
 """Disease → the modalities that its subjects are scanned with."""
@@ -53,37 +55,45 @@ BRAIN_TISSUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tissue": TISSUES,
         "stroke": (*TISSUES, *STROKE_TISSUES),
         "anatomy": TISSUES,
+        "brats2015": TISSUES,
     }
 )
 """Disease → what its brains are made of."""
 
 _MNI = Grid((182, 218, 182), 1.0, (-91.0, -126.0, -72.0))
+_SRI = Grid((240, 240, 155), 1.0, (-239.0, 0.0, 0.0))
 GRIDS: Mapping[str, Grid] = MappingProxyType(
     {
         # MNI152 at 1 mm, and the SRI24 grid of BraTS; RAS+ (files are stored as the real ones are).
         "ms": _MNI,
-        "brats": Grid((240, 240, 155), 1.0, (-239.0, 0.0, 0.0)),
+        "brats": _SRI,
         "wmh": _MNI,
         # The template's own grid, that of ATLAS and of Zoetmulder 2022: nothing is interpolated.
         "tissue": MNI152,
         "stroke": MNI152,
         "anatomy": MNI152,
+        "brats2015": _SRI,
     }
 )
 _MNI_CENTRE_MM, _SRI_CENTRE_MM = (0.0, -21.0, 10.5), (-119.0, 106.0, 74.0)
 _AGES = MappingProxyType({"tissue": (18.0, 90.0), "anatomy": (18.0, 90.0), "stroke": (30.0, 90.0)})
 _AGED_MM = 6.0  # of the ventricles' walls, from 45 years to 90
-_HGG, _ALL = 210, 285  # BraTS 2018, training set
+_GRADES = MappingProxyType({"brats": (210, 75), "brats2015": (220, 54)})  # of the training sets
 
 
-def grade_of(index: int) -> str:
-    """Grade of the `index`-th subject of a glioma cohort, 210 HGG to 75 LGG, evenly mixed.
+def grade_of(disease: str, index: int) -> str | None:
+    """Grade of the `index`-th subject of a cohort; ``None`` of one without gliomas.
+
+    210 HGG to 75 LGG of ``brats``, 220 to 54 of ``brats2015``, evenly mixed.
 
     Example:
-        >>> [grade_of(i) for i in range(5)]
+        >>> [grade_of("brats", i) for i in range(5)]
         ['HGG', 'LGG', 'HGG', 'HGG', 'HGG']
     """
-    share = (_ALL - _HGG) / _ALL
+    if disease not in _GRADES:
+        return None
+    high, low = _GRADES[disease]
+    share = low / (high + low)
     return "LGG" if int((index + 1) * share + 0.5) > int(index * share + 0.5) else "HGG"
 
 
@@ -120,9 +130,11 @@ def draw_bodies(
         anatomy = realise(rng, warp, grid=grid)
         pathology = draw_ms(rng, anatomy)
     else:
-        plan = plan_glioma(rng, scout(warp, grid), grade=grade_of(index))
+        plan = plan_glioma(rng, scout(warp, grid), grade=str(grade_of(disease, index)))
         anatomy = realise(rng, warp.pushed(plan.push), grid=grid)
         pathology = draw_glioma(rng, anatomy, plan=plan)
+        if disease == "brats2015":
+            pathology = with_core_told_apart(pathology)
     mixture = Mixture(anatomy, rng)
     mixture.mix_in(pathology.fractions)
     return warp, {None: (mixture, pathology)}

@@ -1,6 +1,6 @@
 """Gliomas: necrosis inside an enhancing rim inside oedema (HGG), or a non-enhancing mass (LGG)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from monai_transfer.simulation.pathology import Labels, Pathology, soft_step, th
 GRADES = ("HGG", "LGG")
 CORE, OEDEMA, ENHANCING = 1, 2, 4
 """Labels of BraTS: necrotic or non-enhancing core, oedema, enhancing tumour."""
+
+NON_ENHANCING = 3
+"""What of the core is not dead, in the labels of BraTS until 2016."""
 
 _WHOLE_ML = (10.0, 200.0)
 _CONTEXT_MM = 60.0  # how far beyond the core oedema may reach
@@ -107,6 +110,23 @@ def draw_glioma(rng: np.random.Generator, anatomy: Anatomy, *, plan: GliomaPlan)
         Oedema, tumour, enhancing tissue and necrosis as fractions; labels 0, 1, 2, 4.
     """
     return _Tumour(rng, anatomy, plan).draw()
+
+
+def with_core_told_apart(glioma: Pathology) -> Pathology:
+    """A glioma with the labels of BraTS until 2016: of its core 1 is dead, 3 is not.
+
+    Args:
+        glioma: with the labels of :func:`draw_glioma`.
+
+    Example:
+        >>> core = np.ones((1, 1, 2), np.uint8)
+        >>> parts = {"tumour": np.array([[[0.9, 0.2]]]), "necrosis": np.array([[[0.1, 0.7]]])}
+        >>> with_core_told_apart(Pathology(parts, core)).label.ravel()
+        array([3, 1], dtype=uint8)
+    """
+    alive = glioma.fractions["tumour"] > glioma.fractions["necrosis"]
+    label = np.where((glioma.label == CORE) & alive, np.uint8(NON_ENHANCING), glioma.label)
+    return replace(glioma, label=label)
 
 
 class _Tumour:

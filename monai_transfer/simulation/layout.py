@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from monai_transfer.simulation.body import SERIES, grade_of
+from monai_transfer.simulation.metaimage import is_whole_metaimage, metaimage_bytes
 from monai_transfer.simulation.nifti import is_whole, nifti_bytes
 from monai_transfer.simulation.subject import Subject
 from monai_transfer.simulation.visits import sessions_of
@@ -19,8 +20,9 @@ class Layout:
 
     Args:
         flips: array axes stored against RAS+ (LPS: 0 and 1; LAS: 0).
-        form_code: meaning of the header's two transforms.
-        suffixes: modality, ``label`` or the name of a further label → end of the file name.
+        form_code: meaning of a NIfTI header's two transforms.
+        suffixes: modality, ``label`` or the name of a further label → end of the file name; of
+            ``brats2015`` what stands between the archive's name and a serial number.
         folder: of BIDS, within a subject's.
     """
 
@@ -80,8 +82,24 @@ LAYOUTS: Mapping[str, Layout] = MappingProxyType(
             suffixes={"t1": "grey", "label": "desc-objects_dseg"},
             folder="pictures",
         ),
+        # BraTS 2015: HGG/…_1/VSD.Brain.XX.O.MR_Flair.54512/VSD.Brain.XX.O.MR_Flair.54512.mha
+        "brats2015": Layout(
+            flips=(0, 1),
+            form_code=2,
+            suffixes={
+                "t1": "Brain.XX.O.MR_T1",
+                "t1c": "Brain.XX.O.MR_T1c",
+                "t2": "Brain.XX.O.MR_T2",
+                "flair": "Brain.XX.O.MR_Flair",
+                "label": "Brain_3more.XX.O.OT",
+            },
+        ),
     }
 )
+
+# The serial numbers of the real files, counted from the subject's first.
+_SERIALS = MappingProxyType({"flair": 0, "t1": 1, "t1c": 2, "t2": 3, "label": 5})
+_FIRST_SERIAL, _SERIALS_EACH = 54512, 6
 
 
 def subject_folder(disease: str, index: int) -> Path:
@@ -91,8 +109,11 @@ def subject_folder(disease: str, index: int) -> Path:
         >>> subject_folder("brats", 1).as_posix(), subject_folder("ms", 0).as_posix()
         ('LGG/Brats18_SIM_0002_1', 'sub-ms0001')
     """
+    grade = Path(grade_of(disease, index) or "")
     if disease == "brats":
-        return Path(grade_of(index)) / f"Brats18_SIM_{index + 1:04d}_1"
+        return grade / f"Brats18_SIM_{index + 1:04d}_1"
+    if disease == "brats2015":
+        return grade / f"brats_sim_pat{index + 1:04d}_1"
     return Path(f"sub-{disease}{index + 1:04d}")
 
 
@@ -102,11 +123,17 @@ def subject_files(disease: str, index: int, session: str | None = None) -> dict[
     Example:
         >>> subject_files("ms", 0)["flair"].as_posix()
         'anat/sub-ms0001_space-MNI_FLAIR.nii.gz'
+        >>> subject_files("brats2015", 1)["flair"].as_posix()
+        'VSD.Brain.XX.O.MR_Flair.54518/VSD.Brain.XX.O.MR_Flair.54518.mha'
         >>> subject_files("wmh", 0, "baseline")["flair"].as_posix()
         'ses-baseline/anat/sub-wmh0001_ses-baseline_FLAIR.nii.gz'
     """
-    name = subject_folder(disease, index).name
     layout = LAYOUTS[disease]
+    if disease == "brats2015":
+        first = _FIRST_SERIAL + _SERIALS_EACH * index
+        names = {c: f"VSD.{text}.{first + _SERIALS[c]}" for c, text in layout.suffixes.items()}
+        return {content: Path(name, f"{name}.mha") for content, name in names.items()}
+    name = subject_folder(disease, index).name
     stem = name if disease == "brats" else anat_stem(name, session, folder=layout.folder)
     return {content: Path(f"{stem}_{suffix}.nii.gz") for content, suffix in layout.suffixes.items()}
 
@@ -126,7 +153,7 @@ def anat_stem(name: str, session: str | None, *, folder: str = "anat") -> str:
 def is_complete(folder: Path, disease: str, index: int) -> bool:
     """Whether a subject's folder holds all its files, of every session, each whole."""
     return all(
-        is_whole(folder / path)
+        (is_whole_metaimage if path.suffix == ".mha" else is_whole)(folder / path)
         for session in sessions_of(disease, index)
         for path in subject_files(disease, index, session).values()
     )
@@ -150,4 +177,7 @@ def write_subject(subject: Subject, folder: Path) -> None:
     for content, path in files.items():
         stored = np.flip(volumes[content], layout.flips).astype(np.int16)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(nifti_bytes(stored, affine, form_code=layout.form_code))
+        if path.suffix == ".mha":
+            (folder / path).write_bytes(metaimage_bytes(stored, affine))
+        else:
+            (folder / path).write_bytes(nifti_bytes(stored, affine, form_code=layout.form_code))

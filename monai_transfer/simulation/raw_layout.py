@@ -33,8 +33,7 @@ def raw_folder(disease: str, index: int) -> Path:
         >>> raw_folder("brats", 1).as_posix(), raw_folder("ms", 0).as_posix()
         ('LGG/sub-brats0002', 'sub-ms0001')
     """
-    group = Path(grade_of(index)) if disease == "brats" else Path()
-    return group / f"sub-{disease}{index + 1:04d}"
+    return Path(grade_of(disease, index) or "") / f"sub-{disease}{index + 1:04d}"
 
 
 def scan_files(disease: str, index: int, session: str | None = None) -> dict[str, Path]:

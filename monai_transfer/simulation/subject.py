@@ -45,9 +45,9 @@ class Subject:
         grade: ``HGG`` or ``LGG``; ``None`` without a glioma.
         image: (modalities, x, y, z), as the scanner's sequences: t1, t1c, t2, flair; of ``wmh`` t1
             and flair; of the newer cohorts t1 alone; 0 outside the brain, at least 1 inside.
-        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4; of ``tissue`` and ``anatomy`` the values of
-            :mod:`~monai_transfer.simulation.structures`, of ``natural`` those of
-            :mod:`~monai_transfer.simulation.pictures`.
+        label: (x, y, z) lesion 1, or BraTS' 1, 2, 4, and 3 of ``brats2015``; of ``tissue`` and
+            ``anatomy`` the values of :mod:`~monai_transfer.simulation.structures`, of ``natural``
+            those of :mod:`~monai_transfer.simulation.pictures`.
         grid: geometry of the arrays.
         scanner: the protocol the subject was 'scanned' with; ``None`` for pictures.
         session: ``baseline`` or ``followup`` for ``wmh``; ``None`` where nobody comes twice.
@@ -210,7 +210,7 @@ def _simulated(
             if disease == "wmh"
             else [_scan(scanning, bodies[None], disease=disease, protocol=protocol, grid=grid)]
         )
-    grade = grade_of(index) if disease == "brats" else None
+    grade = grade_of(disease, index)
     return [
         Subject(disease, index, grade, *taken, session, _others(bodies[session], grid))
         for session, taken in zip(sessions, scans, strict=True)

@@ -18,10 +18,11 @@ from monai_transfer.transforms.labels import ClassIndexd, class_indices
 from monai_transfer.transforms.patch_dataset import PatchDataset
 from monai_transfer.transforms.patches import axial_slices, k19_training
 from monai_transfer.transforms.prepared import CheckPreparedd
-from monai_transfer.transforms.presets import k19, preset, z22
+from monai_transfer.transforms.presets import k19, preset
 from monai_transfer.transforms.randomisation import KeepBackgroundd, randomise_domain
 from monai_transfer.transforms.registration import Registerd, RegisterToMNI152d
 from monai_transfer.transforms.slice_dataset import SliceDataset
+from monai_transfer.transforms.slice_presets import gl20, z22
 from monai_transfer.transforms.slices import (
     ContiguousSlicesd,
     slice_presence,
@@ -55,6 +56,7 @@ __all__ = [
     "ToTemplateGridd",
     "axial_slices",
     "class_indices",
+    "gl20",
     "k19",
     "k19_training",
     "preset",

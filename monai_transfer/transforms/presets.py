@@ -20,7 +20,7 @@ from monai.transforms import (
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.nyul import StandardScale, read_standard_scale
-from monai_transfer.imaging.papers import K19, named_recipe, z22_recipe
+from monai_transfer.imaging.papers import K19, named_recipe
 from monai_transfer.imaging.recipe import Loading, Recipe, Scaling
 from monai_transfer.transforms.grid import OneGridd, OneGridReader
 from monai_transfer.transforms.intensity import (
@@ -28,10 +28,9 @@ from monai_transfer.transforms.intensity import (
     StandardiseBraind,
     ToStandardScaled,
 )
-from monai_transfer.transforms.labels import ClassIndexd
+from monai_transfer.transforms.labels import ClassIndexd, Values
 from monai_transfer.transforms.naming import file_of
 from monai_transfer.transforms.prepared import CheckPreparedd
-from monai_transfer.transforms.slices import ContiguousSlicesd
 from monai_transfer.transforms.template import ToTemplateGridd
 
 AnyRecipe: TypeAlias = str | Recipe | Mapping[str, Any]
@@ -41,7 +40,7 @@ AnyRecipe: TypeAlias = str | Recipe | Mapping[str, Any]
 def preset(
     recipe: AnyRecipe,
     *,
-    label_values: Sequence[int] | None = None,
+    label_values: Sequence[Values] | None = None,
     divisor: int = 1,
     modalities: Sequence[str] = (),
     standard_scale: StandardScale | str | None = None,
@@ -56,8 +55,8 @@ def preset(
     Args:
         recipe: or the name of one of :data:`~monai_transfer.imaging.papers.RECIPES`, or its JSON
             object, as a bundle's metadata hold it.
-        label_values: label value of each class index of the network; ``None`` leaves out the
-            label.
+        label_values: label value of each class index of the network, or several that are one
+            class; ``None`` leaves out the label.
         divisor: what the network's poolings need the size to be a multiple of, where the recipe
             gives none.
         modalities: name of each channel, which a standard scale needs.
@@ -76,7 +75,7 @@ def preset(
         ['LoadImaged', 'Orientationd', 'OneGridd', 'ResizeWithPadOrCropd', 'ScalePercentilesd',
          'EnsureTyped']
     """
-    recipe = _recipe(recipe)
+    recipe = recipe_of(recipe)
     if isinstance(standard_scale, str):
         standard_scale = read_standard_scale(standard_scale)
     checked = CheckPreparedd("image", recipe, scale=standard_scale, modalities=modalities)
@@ -139,58 +138,13 @@ def k19(
     """
     extent = None if size is None else (int(size[0]), int(size[1]), int(size[2]))
     loading = replace(K19.loading, spacing_mm=spacing_mm, size=extent)
-    recipe = replace(K19 if prepared is None else _recipe(prepared), loading=loading)
+    recipe = replace(K19 if prepared is None else recipe_of(prepared), loading=loading)
     check = prepared is not None
     return preset(recipe, label_values=label_values, divisor=divisor, check=check)
 
 
-def z22(
-    dataset: str,
-    *,
-    spacing_mm: float = 1.0,
-    label_values: Sequence[int] | None = None,
-    prepared: AnyRecipe | None = None,
-) -> Compose:
-    """Zoetmulder 2022's chain for T1 images in MNI space, cut slice by slice afterwards.
-
-    The recipe ``z22_<dataset>`` on a grid of another spacing: at 1 mm slices of 256×256, at 2 mm
-    the same field of view in 128×128, and the same millimetres at the bottom and the top without
-    slices. Axial slices lie contiguous in memory, so that
-    :class:`~monai_transfer.transforms.SliceDataset` can draw them without a copy of the volume:
-    let a ``CacheDataset`` keep that by ``as_contiguous=False``.
-
-    Args:
-        dataset: ``bahc``, ``stroke``, ``ms`` or ``anatomy``, which differ in the slices dropped.
-        spacing_mm: of the isotropic grid the network works on.
-        label_values: label value of each class index of the network; ``None`` leaves out the
-            label.
-        prepared: recipe that images must have been prepared by, as the source's card says it;
-            ``None`` takes any.
-
-    Returns:
-        See :func:`preset`; sides of a slice are multiples of 32.
-
-    Raises:
-        InputError: an unknown data set.
-
-    Source:
-        Zoetmulder 2022, section 3.2; see :func:`~monai_transfer.imaging.papers.z22_recipe`.
-
-    Example:
-        >>> [type(step).__name__ for step in z22("stroke", spacing_mm=2.0).transforms]
-        ['LoadImaged', 'Orientationd', 'OneGridd', 'ToTemplateGridd', 'ResizeWithPadOrCropd',
-         'SpatialCropd', 'ScalePercentilesd', 'EnsureTyped', 'ContiguousSlicesd']
-    """
-    recipe = z22_recipe(dataset, spacing_mm=spacing_mm)
-    if prepared is not None:
-        recipe = replace(_recipe(prepared), loading=recipe.loading)
-    check = prepared is not None
-    chain = preset(recipe, label_values=label_values, check=check)
-    keys = ["image"] if label_values is None else ["image", "label"]
-    return Compose([*chain.transforms, ContiguousSlicesd(keys)])
-
-
-def _recipe(given: AnyRecipe) -> Recipe:
+def recipe_of(given: AnyRecipe) -> Recipe:
+    """The recipe that is meant."""
     if isinstance(given, str):
         return named_recipe(given)
     return given if isinstance(given, Recipe) else Recipe.from_dict(given)

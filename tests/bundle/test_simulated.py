@@ -86,7 +86,7 @@ def test_another_size_or_spacing_is_another_folder(monkeypatch: pytest.MonkeyPat
         (
             "strok",
             2,
-            "must be one of anatomy, brats, ms, ms_t1, natural, stroke, structures, tissue, wmh_",
+            "must be one of anatomy, brats, brats2015, ms, ms_t1, natural, stroke, structures, ",
         ),
         ("ms", 20, "lie between 0.5 and 10"),
     ],

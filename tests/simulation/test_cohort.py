@@ -90,11 +90,14 @@ def test_both_manifests_find_the_same_patients_in_the_same_sets(
     assert before["modality"] == {"0": "t1", "1": "flair"}
 
 
-@pytest.mark.parametrize("disease", ["tissue", "stroke", "anatomy", "natural"])
-def test_cohorts_of_t1_alone_are_resumed_and_pass_the_gate(tmp_path: Path, disease: str) -> None:
+@pytest.mark.parametrize("disease", ["tissue", "stroke", "anatomy", "natural", "brats2015"])
+def test_the_newer_cohorts_are_resumed_and_pass_the_gate(tmp_path: Path, disease: str) -> None:
     before = digests(make(tmp_path, disease, subjects=3, spacing_mm=6.0))
-    for cut in tmp_path.glob("sub-*0002/*/*dseg.nii.gz"):  # of tissue, both labels
-        cut.write_bytes(b"cut")
+    labels = "*/*pat0002_1/*OT*/*.mha" if disease == "brats2015" else "sub-*0002/*/*label*.nii.gz"
+    cut = [*tmp_path.glob(labels), *tmp_path.glob("sub-*0002/*/*dseg.nii.gz")]
+    assert len(cut) == (2 if disease == "tissue" else 1)  # both labels
+    for file in cut:
+        file.write_bytes(file.read_bytes()[:-9])
     assert digests(make(tmp_path, disease, subjects=3, spacing_mm=6.0)) == before
     for name in manifests_of(disease):
         manifest = read_manifest(manifest_path(name))

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from monai_transfer._metaimage import load_image
 from monai_transfer.simulation.body import DISEASES, GRIDS, SERIES
 from monai_transfer.simulation.layout import subject_files, write_subject
 from monai_transfer.simulation.subject import Subject, simulate_subject
@@ -24,6 +25,8 @@ def test_names_are_those_of_the_real_sets() -> None:
         "flair": "Brats18_SIM_0001_1_flair.nii.gz",
         "label": "Brats18_SIM_0001_1_seg.nii.gz",
     }
+    name = "VSD.Brain.XX.O.MR_T1c.54514"
+    assert subject_files("brats2015", 0)["t1c"].as_posix() == f"{name}/{name}.mha"
     assert {k: v.as_posix() for k, v in subject_files("ms", 11).items()} == {
         "t1": "anat/sub-ms0012_space-MNI_T1w.nii.gz",
         "t1c": "anat/sub-ms0012_space-MNI_ce-gadolinium_T1w.nii.gz",
@@ -53,7 +56,7 @@ def test_files_read_back_in_ras_are_the_subject(subject: Subject, tmp_path: Path
     files = subject_files(subject.disease, subject.index, subject.session)
     assert list(files) == [*names, "label", *subject.others]
     for content, path in files.items():
-        image = nib.load(tmp_path / path)
+        image = load_image(tmp_path / path)
         canonical = nib.as_closest_canonical(image)
         labels = {"label": subject.label, **subject.others}
         expected = labels[content] if content in labels else subject.image[names.index(content)]
@@ -63,12 +66,15 @@ def test_files_read_back_in_ras_are_the_subject(subject: Subject, tmp_path: Path
 
 def test_headers_say_simulated_and_where(subject: Subject, tmp_path: Path) -> None:
     write_subject(subject, tmp_path)
-    axes = {"brats": ("L", "P", "S"), "natural": ("R", "A", "S")}.get(
+    lps = ("L", "P", "S")
+    axes = {"brats": lps, "brats2015": lps, "natural": ("R", "A", "S")}.get(
         subject.disease, ("L", "A", "S")
     )
     for path in subject_files(subject.disease, subject.index, subject.session).values():
-        header = nib.load(tmp_path / path).header
-        assert b"simulated" in header["descrip"].item()
+        image = load_image(tmp_path / path)
+        header = image.header
+        said = image.extra.get("texts", {}).get("Comment", header["descrip"].item().decode())
+        assert "simulated" in said
         assert header.get_data_dtype() == np.int16
         assert header.get_xyzt_units()[0] == "mm"
         (qform, qcode), (sform, scode) = header.get_qform(coded=True), header.get_sform(coded=True)

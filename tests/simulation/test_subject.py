@@ -11,17 +11,27 @@ from monai_transfer.simulation.grid import MNI152
 from monai_transfer.simulation.subject import simulate_subject
 
 
-def test_grades_are_mixed_as_in_brats_2018() -> None:
-    grades = [grade_of(index) for index in range(285)]
-    assert grades.count("HGG") == 210
-    assert grades.count("LGG") == 75
+@pytest.mark.parametrize(("disease", "high", "low"), [("brats", 210, 75), ("brats2015", 220, 54)])
+def test_grades_are_mixed_as_in_brats(disease: str, high: int, low: int) -> None:
+    grades = [grade_of(disease, index) for index in range(high + low)]
+    assert grades.count("HGG") == high
+    assert grades.count("LGG") == low
     for cases in (20, 50, 100, 150):  # any first part keeps the ratio
-        assert grades[:cases].count("LGG") == pytest.approx(cases * 75 / 285, abs=0.5)
+        expected = cases * low / (high + low)
+        assert grades[:cases].count("LGG") == pytest.approx(expected, abs=0.5)
+    assert grade_of("ms", 0) is None
 
 
-@pytest.mark.parametrize(("disease", "shape"), [("ms", (46, 54, 46)), ("brats", (60, 60, 39))])
+@pytest.mark.parametrize(
+    ("disease", "shape", "values"),
+    [
+        ("ms", (46, 54, 46), {0, 1}),
+        ("brats", (60, 60, 39), {0, 1, 2, 4}),
+        ("brats2015", (60, 60, 39), {0, 1, 2, 3, 4}),
+    ],
+)
 def test_a_subject_is_four_images_and_a_label_on_one_grid(
-    disease: str, shape: tuple[int, int, int]
+    disease: str, shape: tuple[int, int, int], values: set[int]
 ) -> None:
     subject = simulate_subject(disease, 0, spacing_mm=4.0)
     assert subject.grid.shape == shape
@@ -31,7 +41,7 @@ def test_a_subject_is_four_images_and_a_label_on_one_grid(
     for channel in subject.image:
         np.testing.assert_array_equal(channel > 0, brain)
     assert not subject.label[~brain].any()
-    assert set(np.unique(subject.label)) <= ({0, 1} if disease == "ms" else {0, 1, 2, 4})
+    assert set(np.unique(subject.label)) == values
 
 
 def test_seed_and_index_determine_a_subject() -> None:

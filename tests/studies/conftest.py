@@ -99,3 +99,16 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     ran = Runs()
     monkeypatch.setattr(grid, "run_child", ran)
     return ran
+
+
+@pytest.fixture
+def study_command(tmp_path: Path) -> Callable[[str], str]:
+    """Runs ``monai-transfer study …`` in a folder of its own; gives what it prints."""
+
+    def command(words: str) -> str:
+        call = [sys.executable, "-m", "monai_transfer", "study", *words.split()]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return command

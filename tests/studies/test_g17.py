@@ -1,8 +1,7 @@
 """Which runs the study makes, without making them; then once in earnest, tiny."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -123,17 +122,13 @@ def test_a_study_that_cannot_be_is_refused(changed: dict[str, Any], message: str
 
 
 @pytest.mark.slow
-def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_path: Path):
-    words = "--subjects 12 --spacing-mm 4 --cases 1 2 --tuned 3 15 --seeds 0 --steps 3"
-    tiny = ["study", "g17", *words.split(), "--source-epochs", "1", "--output-dir", "out"]
+def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(
+    study_command: Callable[[str], str], tmp_path: Path
+):
+    tiny = "g17 --subjects 12 --spacing-mm 4 --cases 1 2 --tuned 3 15 --seeds 0 --steps 3"
+    tiny += " --source-epochs 1 --output-dir out"
 
-    def command() -> str:
-        call = [sys.executable, "-m", "monai_transfer", *tiny]
-        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    said = command()
+    said = study_command(tiny)
     out = tmp_path / "out"
     for claim in ("G17.1", "G17.2", "G17.3", "G17.4"):
         assert claim in said
@@ -149,7 +144,7 @@ def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_pat
     assert len(finished_at) == 9
     last = out / "kind-last15_cases-2_seed-0"
     (last / "status.json").rename(last / "gone.json")  # as if it had been killed before its end
-    command()
+    study_command(tiny)
     again = {path: path.stat().st_mtime_ns for path in finished_at}
     moved = [path for path in again if again[path] != finished_at[path]]
     assert moved == [last / "status.json"]

@@ -1,8 +1,7 @@
 """Which runs the study makes, without making them; then once in earnest, tiny."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -152,18 +151,13 @@ def test_a_study_that_cannot_be_is_refused(changed: dict[str, Any], message: str
 
 
 @pytest.mark.slow
-def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_path: Path):
-    words = "--subjects 12 --spacing-mm 4 --cases 2 --seeds 0 --steps 2 --source-steps 2"
-    sources = "--sources natural-autoencoding mri-classification"
-    tiny = ["study", "z22", *words.split(), *sources.split(), "--output-dir", "out"]
+def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(
+    study_command: Callable[[str], str], tmp_path: Path
+):
+    tiny = "z22 --subjects 12 --spacing-mm 4 --cases 2 --seeds 0 --steps 2 --source-steps 2"
+    tiny += " --sources natural-autoencoding mri-classification --output-dir out"
 
-    def command() -> str:
-        call = [sys.executable, "-m", "monai_transfer", *tiny]
-        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    said = command()
+    said = study_command(tiny)
     out = tmp_path / "out"
     verdicts = json.loads((out / "claims.json").read_text())
     assert [verdict["claim"] for verdict in verdicts] == ["Z22.1", "Z22.2", "Z22.3"]
@@ -184,5 +178,5 @@ def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_pat
     }
     finished_at = {path: path.stat().st_mtime_ns for path in out.glob("*/status.json")}
     assert len(finished_at) == 2 + 9
-    assert command() == said
+    assert study_command(tiny) == said
     assert finished_at == {path: path.stat().st_mtime_ns for path in finished_at}

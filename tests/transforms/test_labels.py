@@ -27,6 +27,14 @@ def test_values_may_be_listed_in_any_order():
     assert class_indices(np.array([0, 1, 2]), [2, 0, 1]).tolist() == [1, 2, 0]
 
 
+def test_several_values_may_be_one_class():
+    label = np.array([0, 1, 2, 3, 4], np.float32)
+    assert class_indices(label, [0, (1, 2, 3, 4)]).tolist() == [0, 1, 1, 1, 1]
+    assert class_indices(label, [0, [1, 3], 2, 4]).tolist() == [0, 1, 2, 1, 3]
+    with pytest.raises(InputError, match="must be one of 0, 1, 2, 4, got 3"):
+        class_indices(label, [0, [1, 2, 4]])
+
+
 @pytest.mark.parametrize(
     ("value", "values", "message"),
     [
