@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -48,13 +46,12 @@ def collapsing(*names: str) -> Callable[[dict[str, str]], str]:
 
 
 def simulated(disease: str, folder: Path, *, subjects: int, **_: Any) -> Path:
-    """Tiny subjects."""
+    """Subjects of whom nobody reads the files."""
     for index in range(subjects):
-        for content, path in subject_files(disease, index).items():
-            voxels = np.full((4, 4, 5), 1 if "label" in content else 300 + index, np.int16)
+        for path in subject_files(disease, index).values():
             file = folder / subject_folder(disease, index) / path
             file.parent.mkdir(parents=True, exist_ok=True)
-            nib.save(nib.Nifti1Image(voxels, np.eye(4)), file)
+            file.touch()
     return folder
 
 
@@ -163,11 +160,8 @@ def test_a_training_that_collapses_is_a_result_and_its_uses_are_left_out(study: 
     results = study.run()
     table = results.runs
     collapsed = table[table["collapsed"]]
-    assert (collapsed.groupby("kind").size()).to_dict() == {
-        "base": 1,
-        "full": 3,
-        "segan-no-dice": 2,
-    }
+    counts = collapsed.groupby("kind").size().to_dict()
+    assert counts == {"base": 1, "full": 3, "segan-no-dice": 2}
     from_flair = table[(table["source"] == "flair") & (table["kind"] != "base")]
     assert set(from_flair["seed"]) == {1}
     stability = next(v for v in results.verdicts() if v.claim == "GL20.1b")
@@ -222,7 +216,6 @@ def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_pat
     said = command()
     out = tmp_path / "out"
     verdicts = json.loads((out / "claims.json").read_text())
-    assert [verdict["claim"] for verdict in verdicts][0] == "GL20.1a"
     assert all(verdict["claim"] in said for verdict in verdicts)
     assert "flair, then Seg" in said
     scores = pd.read_csv(out / "scores.csv", na_values="n/a")
