@@ -168,7 +168,7 @@ class GL20:
                 for kind, strategy in STRATEGIES.items():
                     at = {"kind": kind, "source": FROM, "modality": name, "seed": base["seed"]}
                     given = {"source": str(base["weights"]), "strategy": strategy}
-                    options = {"modalities": [name], **MODELS["segan-io"]}
+                    options = {"modality": name, "source_modality": FROM, **MODELS["segan-io"]}
                     cells.append(self._training(at, {**options, **given}))
         return cells
 

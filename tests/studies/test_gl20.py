@@ -107,11 +107,11 @@ def test_each_is_the_bundle_s_own_command(asked: dict[str, Any], study: GL20):
         ),
         "kind-full_source-flair_modality-t1c_seed-1": (
             "segan_ft",
-            {"source": weights, "strategy": "continue", "epochs": "4"},
+            {"source": weights, "strategy": "continue", "modality": "t1c", "epochs": "4"},
         ),
         "kind-seg_source-flair_modality-t1c_seed-1": (
             "segan_ft",
-            {"source": weights, "strategy": "segmentor", "seed": "1"},
+            {"source": weights, "strategy": "segmentor", "source_modality": "flair"},
         ),
     }.items():
         options = asked[name]
