@@ -28,6 +28,7 @@ class Cohort:
         sha256: digest of the datalist; ``None`` when the caller brought entries of its own.
         datalist: the datalist itself, entries in the order of `lists`.
         folder: its paths are relative to it; ``None`` without a datalist.
+        modalities: the channels of every entry, in this order.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Cohort:
     sha256: str | None = None
     datalist: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    modalities: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -58,6 +60,7 @@ class Cohort:
             sha256=hashlib.sha256(json.dumps(datalist, sort_keys=True).encode()).hexdigest(),
             datalist=datalist,
             folder=folder,
+            modalities=tuple(modalities),
         )
 
     def training(self, cases: int | None = None, seed: int = 0) -> list[Entry]:
@@ -112,11 +115,12 @@ class Cohort:
         return f" of {there}" if taken < there else ""
 
     def about(self) -> dict[str, Any]:
-        """What a run's record says of its data: name, digest, and whether they are simulated.
+        """What a run's record says of its data: name, digest, whether simulated, channels.
 
         And the standard scale that they were brought to, where ``preprocess`` left one.
         """
         said = {"name": self.name, "simulated": self.simulated, "sha256": self.sha256}
+        said |= {"modalities": list(self.modalities)}
         if self.folder is None or not (self.folder / SCALE_FILE).is_file():
             return said
         scale = read_standard_scale(self.folder / SCALE_FILE)

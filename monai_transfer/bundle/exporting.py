@@ -224,7 +224,7 @@ def _describe(origin: Path, staged: Path, run: _Run) -> None:
             "score": run.score,
         },
     }
-    _describe_channels(metadata["network_data_format"], run.config)
+    _describe_channels(metadata["network_data_format"], run)
     path.write_text(json.dumps(metadata, indent=4) + "\n", "utf-8")
     page = staged / "docs" / "README.md"
     page.parent.mkdir(exist_ok=True)
@@ -235,13 +235,14 @@ def _describe(origin: Path, staged: Path, run: _Run) -> None:
     page.write_text(f"{what}\nWhat follows is the page of {origin.name}.\n\n{rest}", "utf-8")
 
 
-def _describe_channels(formats: dict[str, Any], config: Mapping[str, Any]) -> None:
-    image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
+def _describe_channels(formats: dict[str, Any], run: _Run) -> None:
+    config, image, pred = run.config, formats["inputs"]["image"], formats["outputs"]["pred"]
     names = {"0": "background"} | config.get("label_names", {})
     told = [names.get(str(v), str(v)) for v in config.get("label_values", ())]
     if pred["format"] == "classes":  # of what is present: the background always is
         told.remove(names["0"])
-    for tensor, channels in ((image, config["modalities"]), (pred, told or config["modalities"])):
+    modalities = run.about.get("modalities") or config["modalities"]
+    for tensor, channels in ((image, modalities), (pred, told or modalities)):
         tensor["num_channels"] = len(channels)
         tensor["channel_def"] = {str(i): name for i, name in enumerate(channels)}
 

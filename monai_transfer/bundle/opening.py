@@ -70,7 +70,7 @@ def open_cohort(
         InputError: any fault the gate finds, a modality the data set lacks, an empty required list.
     """
     if _training_data_replaced():
-        return Cohort("given by the caller", simulated=False)
+        return Cohort("given by the caller", simulated=False, modalities=tuple(modalities))
     with _first_process_first():
         content, folder = _content(
             disease,

@@ -8,6 +8,7 @@ import torch
 
 from monai_transfer.errors import InputError
 from monai_transfer.metrics import METRICS
+from monai_transfer.networks import CRITIC_INPUTS
 from monai_transfer.training import GAN_CRITERIA
 
 _DIVISOR = 8
@@ -130,6 +131,10 @@ def _are_labels(value: Any) -> bool:
     return _are_distinct(value, int) and value[0] == 0
 
 
+def _are_values(value: Any) -> bool:
+    return _are_distinct(value, int) and 0 not in value
+
+
 def _are_regions(value: Any) -> bool:
     whole = isinstance(value, Mapping) and len(value) > 0
     return whole and all(isinstance(v, list | tuple) and len(v) > 0 for v in value.values())
@@ -189,12 +194,18 @@ OPTIONS: Mapping[str, _Rule] = {
     "l1_weight": _AT_LEAST_0,
     "gan_weight": _AT_LEAST_0,
     "gan_criterion": (f"be one of {', '.join(GAN_CRITERIA)}", lambda v: v in GAN_CRITERIA),
+    "critic": (f"be one of {', '.join(CRITIC_INPUTS)}", lambda v: v in CRITIC_INPUTS),
+    "dice_term": _TRUTH,
+    "clip": _above_0(1),
     "spacing_mm": ("lie in [0.1, 10] or be '$None'", _is_spacing),
     "volume_size": (f"{_SIZE[0]}, or be '$None'", lambda v: v is None or _is_size(v)),
     "patch_size": _SIZE,
     "window_size": _SIZE,
     "domain_randomisation": ("lie in [0, 2]", lambda v: _is_number(v) and 0 <= v <= 2),
+    "modality": _TEXT,
+    "source_modality": ("be a text or '$None'", lambda v: v is None or _TEXT[1](v)),
     "modalities": ("list distinct names", lambda v: _are_distinct(v, str)),
+    "tumour_values": ("list distinct whole numbers other than 0", _are_values),
     "label_values": ("list distinct whole numbers, 0 first", _are_labels),
     "device": ("be cpu, or cuda where there is a GPU", _is_device),
     "picture_modality": _TEXT,

@@ -66,7 +66,7 @@ def scale_percentiles(
             not finite.
 
     Source:
-        Zoetmulder 2022, section 3.2 (1 and 99), and Giacomello 2020, section III-B (2 and 98): 'for
+        Zoetmulder 2022, section 3.2 (1 and 99), and Giacomello 2020, section IV-B (2 and 98): 'for
         each MRI volume', no mask is named, and Giacomello's published code takes all voxels of the
         cropped volume. Clipping and min–max together: the clipped extremes are the percentiles.
         MONAI's ScaleIntensityRangePercentiles and TorchIO's RescaleIntensity give the same numbers.

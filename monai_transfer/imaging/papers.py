@@ -138,7 +138,7 @@ def _coarser(at_1_mm: Loading) -> Loading:
 
 GL20 = Recipe(
     name="gl20",
-    paper="Giacomello 2020, section III-B",
+    paper="Giacomello 2020, section IV-B",
     preparation=Preparation(brain_extraction=True, spacing_mm=_MILLIMETRE),
     loading=Loading(Scaling("percentiles", (2.0, 98.0), over="all"), size=(180, 180, 128)),
 )

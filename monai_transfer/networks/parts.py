@@ -19,7 +19,8 @@ class PartedNetwork(Protocol):
             channels it is shown after them that hold something else, such as a mask.
         output_layer: dotted name of the layer that gives the logits.
 
-    It may also declare what :func:`example_shape` gives.
+    It may also declare what :func:`example_shape` gives, and `strategies`: the name of a strategy →
+    the one that it means for this network.
     """
 
     parts: tuple[str, ...]

@@ -1,7 +1,7 @@
 """SegAN: a segmentor, and a critic that compares segmentations by what it sees in them."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -181,7 +181,8 @@ class SegAN(nn.Module):
     """A segmentor and its critic as the two parts of one network: they travel together.
 
     Input ``(B, in_channels, X, Y)``, output the segmentor's logits ``(B, 2, X, Y)``; the critic is
-    not asked. A strategy freezes, copies and reports either as it does any part.
+    not asked. A strategy freezes, copies and reports either as it does any part; ``all`` is the
+    paper's Full, in which both are tuned and nothing begins anew.
 
     Args:
         in_channels: image channels (modalities).
@@ -203,6 +204,7 @@ class SegAN(nn.Module):
 
     parts: ClassVar[tuple[str, ...]] = ("segmentor", "critic")
     output_layer: ClassVar[str] = "segmentor.output"
+    strategies: ClassVar[Mapping[str, str]] = {"all": "continue"}  # there is no head to renew
 
     def __init__(
         self, in_channels: int, *, critic_input: str = "concatenated", filters: int = 64

@@ -9,6 +9,7 @@ from monai_transfer.training.adversarial import (
     PrepareConditionalBatch,
     ReconstructionGANLoss,
     adversarial_losses,
+    data_parallel,
     of_parts,
 )
 from monai_transfer.training.best import BestWeights
@@ -119,6 +120,7 @@ __all__ = [
     "class_weights",
     "conclude",
     "console",
+    "data_parallel",
     "estimate_norms",
     "fold_threshold",
     "has_bfloat16",

@@ -88,6 +88,26 @@ def unwrapped(network: nn.Module) -> nn.Module:
     return inner
 
 
+def data_parallel(
+    network: nn.Module, device: torch.device, *, broadcast_buffers: bool = True
+) -> nn.Module:
+    """A network that processes train together; one that is frozen as it is, which DDP refuses.
+
+    Args:
+        network: on the device already.
+        device: of this process.
+        broadcast_buffers: ``False`` for one that is run twice before it learns, as a discriminator.
+
+    Example:
+        >>> data_parallel(nn.Linear(1, 1).requires_grad_(False), torch.device("cpu"))
+        Linear(in_features=1, out_features=1, bias=True)
+    """
+    if not trained_parameters(network):
+        return network
+    ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=broadcast_buffers)
+
+
 def adversarial_losses(output: Mapping[str, Any]) -> dict[str, float]:
     """The losses of a step by name, as TensorBoard's handler takes them.
 

@@ -16,24 +16,22 @@ from monai_transfer.training.status import CollapseError
 SAME = 1e-3
 """Outputs whose spread is a smaller share of the truth's are one output."""
 
-_NETWORKS = {"g": "generator", "d": "discriminator"}
-
 _EVENTS = AdversarialIterationEvents
 _FINITE: Mapping[AdversarialIterationEvents, Mapping[str, str]] = {
     _EVENTS.GENERATOR_DISCRIMINATOR_FORWARD_COMPLETED: {
-        AdversarialKeys.FAKES: "generator's output",
-        AdversarialKeys.FAKE_LOGITS: "discriminator's output",
+        AdversarialKeys.FAKES: "{g}'s output",
+        AdversarialKeys.FAKE_LOGITS: "{d}'s output",
     },
     _EVENTS.GENERATOR_LOSS_COMPLETED: {
         AdversarialKeys.RECONSTRUCTION_LOSS: "reconstruction loss",
-        AdversarialKeys.GENERATOR_LOSS: "generator's loss",
+        AdversarialKeys.GENERATOR_LOSS: "{g}'s loss",
     },
     _EVENTS.DISCRIMINATOR_FAKES_FORWARD_COMPLETED: {
-        AdversarialKeys.REAL_LOGITS: "discriminator's output",
-        AdversarialKeys.FAKE_LOGITS: "discriminator's output",
+        AdversarialKeys.REAL_LOGITS: "{d}'s output",
+        AdversarialKeys.FAKE_LOGITS: "{d}'s output",
     },
     _EVENTS.DISCRIMINATOR_LOSS_COMPLETED: {
-        AdversarialKeys.DISCRIMINATOR_LOSS: "discriminator's loss",
+        AdversarialKeys.DISCRIMINATOR_LOSS: "{d}'s loss",
     },
 }
 """What must be finite by then: on a GPU, cross entropy of what is not is the end of the process."""
@@ -55,6 +53,8 @@ class StayAlive:
 
     Args:
         patience: steps in a row.
+        generator: what messages call the network that gives the output.
+        discriminator: likewise, the other one.
 
     Raises:
         InputError: a patience below 1.
@@ -64,10 +64,16 @@ class StayAlive:
         collapse is, no paper here says.
     """
 
-    def __init__(self, patience: int = 100) -> None:
+    def __init__(
+        self,
+        patience: int = 100,
+        *,
+        generator: str = "generator",
+        discriminator: str = "discriminator",
+    ) -> None:
         if patience < 1:
             raise InputError("collapse", "patience", "be at least 1", got=patience)
-        self.patience = patience
+        self.patience, self.names = patience, {"g": generator, "d": discriminator}
         self.steps: dict[str, int] = {}
         self._watched: Engine | None = None
 
@@ -90,9 +96,10 @@ class StayAlive:
         self._watched = engine
         state: Any = engine.state
         for event, named in _FINITE.items():
-            engine.add_event_handler(event, _require_finite, named)
+            what = {key: name.format(**self.names) for key, name in named.items()}
+            engine.add_event_handler(event, _require_finite, what)
         # MONAI tells of the discriminator's gradient under amp only; its optimiser always does
-        for key, name in _NETWORKS.items():
+        for key, name in self.names.items():
             optimizer = getattr(state, f"{key}_optimizer")
             optimizer.register_step_pre_hook(self._gradients(engine, f"{key}_network", name))
 
@@ -113,7 +120,7 @@ class StayAlive:
 
     def _step(self, engine: Engine) -> None:
         state: Any = engine.state
-        for key, name in _NETWORKS.items():
+        for key, name in self.names.items():
             network = unwrapped(getattr(state, f"{key}_network"))
             where = first_wild(network.state_dict().items())
             if where is not None:
@@ -121,7 +128,9 @@ class StayAlive:
         output, truth = (_spread(state.output[key]) for key in ("pred", "label"))
         if truth > 0:
             same = output < SAME * truth
-            self._count(engine, "the generator's output", "depend on the image", lasts=same)
+            self._count(
+                engine, f"the {self.names['g']}'s output", "depend on the image", lasts=same
+            )
 
     def _count(self, engine: Engine, what: str, rule: str, *, lasts: bool) -> None:
         self.steps[what] = self.steps.get(what, 0) + 1 if lasts else 0

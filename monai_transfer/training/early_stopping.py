@@ -14,7 +14,9 @@ from monai_transfer.training.best import is_best
 class EarlyStopping:
     """End the trainer after validations in a row that were not the best so far.
 
-    MONAI's ``EarlyStopHandler`` forgets its count when a run is interrupted; this one goes on.
+    MONAI's ``EarlyStopHandler`` forgets its count when a run is interrupted; this one goes on. Of
+    several processes the first decides: each has statistics of batch norm, and so scores, of its
+    own.
 
     Args:
         validator: a MONAI evaluator; its key metric decides.
@@ -51,7 +53,10 @@ class EarlyStopping:
         self.without_better = 0 if is_best(validator) else self.without_better + 1
 
     def _end(self, engine: Engine) -> None:
-        if self.patience is None or self.without_better < self.patience:
+        if self.patience is None:
+            return
+        self.without_better = int(idist.broadcast(self.without_better, src=0))
+        if self.without_better < self.patience:
             return
         if idist.get_rank() == 0 and not engine.should_terminate:
             count = f"{self.without_better} validations without a better one"

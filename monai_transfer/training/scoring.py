@@ -29,6 +29,9 @@ from monai_transfer.training.handlers import follow
 from monai_transfer.training.more_scores import DetectionScores, MoreScores, SliceScores
 from monai_transfer.training.pictures import PicturedSubject, overlay, overlay_strip
 from monai_transfer.training.segmentation import read_label, spacing_of
+from monai_transfer.transforms import class_indices
+from monai_transfer.transforms.labels import Values
+from monai_transfer.transforms.naming import blamed_on
 
 
 class ScoreSubjects:
@@ -44,6 +47,8 @@ class ScoreSubjects:
         regions: name → label values.
         output_dir: where ``metrics.csv`` and the pictures go.
         labels: label value (text where it is a JSON key) → name, for the pictures' legend.
+        classes: label value in the files of each label value from 0 on, or several of one, as
+            :func:`~monai_transfer.transforms.class_indices` takes them; ``None``: they are alike.
         modalities: names of each entry's images, in order.
         picture_modality: the one shown; ``None`` shows the last.
         metrics: those of :data:`~monai_transfer.metrics.METRICS` wanted, Dice among them: it orders
@@ -65,6 +70,7 @@ class ScoreSubjects:
         output_dir: str | Path,
         labels: Mapping[int, str] | Mapping[str, str],
         modalities: Sequence[str],
+        classes: Sequence[Values] | None = None,
         picture_modality: str | None = None,
         metrics: Sequence[str] = DEFAULT_METRICS,
         slices: bool = False,
@@ -74,6 +80,7 @@ class ScoreSubjects:
         self.regions = {name: tuple(values) for name, values in regions.items()}
         self.output_dir = Path(output_dir)
         self.labels = {int(value): name for value, name in labels.items() if int(value)}
+        self.classes = classes
         self.modalities = list(modalities)
         self.picture_modality = picture_modality or self.modalities[-1]
         if self.picture_modality not in self.modalities:
@@ -103,7 +110,7 @@ class ScoreSubjects:
         state: Any = engine.state  # decollated by MONAI's evaluator: one dictionary per subject
         for batch, output in zip(state.batch, state.output, strict=True):
             subject = batch["subject"]
-            truth, spacing_mm = read_label(self.entries[subject]["label"])
+            truth, spacing_mm = self._truth(subject)
             predicted = torch.as_tensor(output["pred"])[0].cpu().numpy()
             self._scores[subject] = score_regions(
                 predicted,
@@ -118,6 +125,14 @@ class ScoreSubjects:
             self._add_more(predicted, truth, subject)
             # kept for the pictures: a hundredth of the 9 MB that a BraTS subject takes
             self._predictions[subject] = zlib.compress(predicted.astype(np.uint8).tobytes(), 1)
+
+    def _truth(self, subject: str) -> tuple[NDArray[Any], tuple[float, float, float]]:
+        """The subject's label, on its own grid, and its voxel size in mm."""
+        truth, spacing_mm = read_label(self.entries[subject]["label"])
+        if self.classes is not None:
+            with blamed_on(f"{subject}: label"):
+                truth = class_indices(truth, self.classes)
+        return truth, spacing_mm
 
     def _add_more(self, predicted: NDArray[Any], truth: NDArray[Any], subject: str) -> None:
         if not self._more:
@@ -165,13 +180,14 @@ class ScoreSubjects:
     def _pictured(self, subject: str) -> PicturedSubject:
         entry = self.entries[subject]
         image = self._modality(entry)
+        truth = nib.Nifti1Image(self._truth(subject)[0], load_image(entry["label"]).affine)
         labels = np.frombuffer(zlib.decompress(self._predictions[subject]), np.uint8)
         prediction = nib.Nifti1Image(labels.reshape(image.shape), image.affine)
         rows = self.frame[self.frame["subject"] == subject]
         return PicturedSubject(
             subject,
             {self.picture_modality: _ras(image)},
-            truth=_ras(load_image(entry["label"])),
+            truth=_ras(truth),
             prediction=_ras(prediction),
             dice=dict(zip(rows["region"], rows["dice"], strict=True)),
             spacing_mm=spacing_of(nib.as_closest_canonical(image)),

@@ -14,7 +14,7 @@ from monai_transfer.transfer.freeze import (
 from monai_transfer.transfer.layers import Layer, freeze_layers, layer_rates, trace_layers
 from monai_transfer.transfer.published import PUBLISHED
 from monai_transfer.transfer.report import TensorRecord, TransferReport
-from monai_transfer.transfer.sources import Source, read_source
+from monai_transfer.transfer.sources import Source, read_source, trained_modalities
 from monai_transfer.transfer.strategies import STRATEGIES, Strategy, read_strategy
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "read_source",
     "read_strategy",
     "trace_layers",
+    "trained_modalities",
     "verify_frozen",
 ]

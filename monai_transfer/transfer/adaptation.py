@@ -69,6 +69,7 @@ def adapt(
     strategy: str | Mapping[str, Any] | Strategy = "all",
     modalities: Sequence[str],
     search: Sequence[Path] = (),
+    source_modalities: Sequence[str] | None = None,
     new_channel: str = "nearest",
     example: Example = None,
 ) -> Adaptation:
@@ -82,9 +83,12 @@ def adapt(
             strategy copies nothing. A bare ResNet-50 as torchvision writes it, by name or as a
             file, becomes the part ``encoder`` of a network that has one; if it was trained on
             colours, for grey images in [0, 1].
-        strategy: see :func:`~monai_transfer.transfer.strategies.read_strategy`.
+        strategy: see :func:`~monai_transfer.transfer.strategies.read_strategy`. A network may say
+            that a name means another strategy for it, as ``all`` does for SegAN.
         modalities: modality of each input channel of `network`.
         search: folders that hold bundles.
+        source_modalities: of the source's channels, for one that does not say it itself; ``None``
+            takes what it says. Who tells them moves to others knowingly, and is not warned.
         new_channel: what a modality that the source never saw starts from.
         example: for a strategy by depth, what the network is run on once to find its layers; see
             :func:`~monai_transfer.transfer.trace_layers`.
@@ -95,14 +99,17 @@ def adapt(
     Raises:
         InputError: no source where one is needed; a tensor that the strategy promises to copy is
             not in the source or has another shape; a part that the network does not declare, or a
-            depth that it does not have; or, where nothing is trained, other modalities than the
-            source's (their order is free), unless the strategy says ``elsewhere``.
+            depth that it does not have; other source modalities than the source says; or, where
+            nothing is trained, other modalities than the source's (their order is free), unless the
+            strategy says ``elsewhere``.
     """
-    asked = read_strategy(strategy)
+    asked = _asked(network, strategy)
     layers = trace_layers(network, example) if asked.needs_layers else ()
     parts = _parts(network, asked)
     chosen = asked.resolve(parts, layers=len(layers))
     given = _given(source, network, strategy=chosen, search=search) if chosen.copy else None
+    if given and source_modalities:
+        given = _told(given, source_modalities)
     if given and set(chosen.freeze) == set(parts) and not chosen.elsewhere:
         where = given.name if isinstance(source, Source) else str(source)
         _require_modalities(where, given.modalities, list(modalities), parts=parts)
@@ -126,9 +133,28 @@ def adapt(
         chosen.as_dict(),
         tensors,
         given.notes if given else (),
-        warnings_of(network, given, chosen, names),
+        () if source_modalities else warnings_of(network, given, chosen, names),
     )
     return Adaptation(network, chosen, report, frozen, layers)
+
+
+def _asked(network: nn.Module, strategy: str | Mapping[str, Any] | Strategy) -> Strategy:
+    """The strategy that is meant: a network may have another one of that name."""
+    meant: Mapping[str, str] = getattr(network, "strategies", {})
+    if isinstance(strategy, str) and strategy in meant:
+        return replace(read_strategy(meant[strategy]), name=strategy)
+    return read_strategy(strategy)
+
+
+def _told(source: Source, modalities: Sequence[str]) -> Source:
+    """A source with the modalities that the user says it has."""
+    if source.modalities is None:
+        return replace(source, modalities=tuple(modalities))
+    if set(source.modalities) != set(modalities):
+        rule = f"be what its record says, {', '.join(source.modalities)}"
+        what, got = "modalities of the source", ", ".join(modalities)
+        raise InputError(f"source {source.name}", what, rule, got=got, todo="Leave them out.")
+    return source
 
 
 def _parts(network: nn.Module, strategy: Strategy) -> tuple[str, ...]:

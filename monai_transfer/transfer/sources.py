@@ -81,6 +81,29 @@ def read_source(
     return Source(name, state, named, hashlib.sha256(weights).hexdigest(), notes)
 
 
+def trained_modalities(weights: str | Path, *, default: Sequence[str]) -> list[str]:
+    """Modalities that weights were trained on, one for each channel, by what lies beside them.
+
+    Args:
+        weights: a checkpoint, or a bundle as folder or zip.
+        default: of a bundle, or of a run's folder, that is not there.
+
+    Raises:
+        InputError: weights beside which nothing says it.
+
+    Example:
+        >>> trained_modalities("no/such/model.pt", default=["flair"])
+        ['flair']
+    """
+    path = Path(weights)
+    is_bundle = path.is_dir() or path.suffix == ".zip"
+    named = read_source(path).modalities if is_bundle else _trained_on(path.absolute())
+    if named is None and path.exists():
+        todo = "Say it: --modalities \"['flair']\", one for each channel."
+        raise InputError(path.name, "weights", "tell what they were trained on", todo=todo)
+    return list(named or default)
+
+
 def locate(source: str, search: Sequence[Path]) -> Path:
     """Path of a bundle, zip or file.
 
@@ -136,8 +159,9 @@ def _trained_on(weights: Path) -> tuple[str, ...] | None:
         return _modalities(json.loads(metadata.read_text("utf-8")))
     if not record.is_file():
         return None
-    named = json.loads(record.read_text("utf-8")).get("config", {}).get("modalities")
-    return tuple(named) if isinstance(named, list) else None
+    run = json.loads(record.read_text("utf-8"))
+    told = [run.get(section, {}).get("modalities") for section in ("data", "config")]
+    return next((tuple(named) for named in told if isinstance(named, list)), None)
 
 
 def _state_dict(name: str, weights: bytes) -> tuple[dict[str, Tensor], tuple[str, ...]]:

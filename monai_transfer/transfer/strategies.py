@@ -48,8 +48,8 @@ class Strategy:
         latent space, from the source, everything else random, all trained; ``encoder`` is what of
         it holds for a source without that layer, as ImageNet's. ``adabn`` is Li 2018,
         arXiv:1603.04779. ``segmentor`` is Giacomello 2020's Seg, section IV-C (i): the critic is
-        frozen; their Full is ``continue``, which is ours by name: the source's own task goes on
-        with its head kept.
+        frozen; their Full, ``all`` for SegAN, is ``continue``, which is ours by name: the source's
+        own task goes on with its head kept.
 
     Example:
         >>> STRATEGIES["decoder"].resolve(("encoder", "decoder", "head")).freeze

@@ -52,6 +52,7 @@ def test_a_simulated_folder_is_known_as_such_and_an_empty_share_of_it_said(
         "name": "simulated_ms",
         "simulated": True,
         "sha256": cohort.sha256,
+        "modalities": ["t1"],
     }
 
 

@@ -48,6 +48,12 @@ GOOD = {
     "picture_modality": ["flair"],
     "device": ["cpu", torch.device("cpu")],
     "regions": [{"lesion": [1]}],
+    "critic": ["masked", "concatenated"],
+    "dice_term": [True, False],
+    "clip": [0.05, 1],
+    "modality": ["t1c"],
+    "source_modality": [None, "flair"],
+    "tumour_values": [[1], [1, 2, 3, 4]],
 }
 BAD = {
     "dataset_dir": ["", 3],
@@ -90,6 +96,12 @@ BAD = {
     "picture_modality": [None, ""],
     "device": ["gpu", "cuda:99", "mps", None, 1.5],
     "regions": [[1], {"lesion": 1}, {}, {"lesion": []}],
+    "critic": ["both", None],
+    "dice_term": [1, "no"],
+    "clip": [0, -0.05, None],
+    "modality": [None, ["t1"], ""],
+    "source_modality": [["flair"], ""],
+    "tumour_values": [[], [0, 1], [1, 1], 1],
 }
 
 

@@ -77,6 +77,16 @@ def test_a_network_that_is_not_finite_ends_it_before_the_other_learns_of_it(
     assert all(torch.isfinite(p).all() for p in other.parameters())
 
 
+def test_the_networks_are_called_what_they_are():
+    run = build(StayAlive(generator="segmentor", discriminator="critic"))
+    run.trainer.add_event_handler(Events.ITERATION_STARTED, in_step(3, poison("d_network")))
+    with pytest.raises(CollapseError, match="step 3: critic's output must stay finite"):
+        run.trainer.run()
+    blind = build(StayAlive(2, generator="segmentor", discriminator="critic"), generator=Blind())
+    with pytest.raises(CollapseError, match="the segmentor's output must depend on the image"):
+        blind.trainer.run()
+
+
 def test_a_discriminators_loss_that_is_not_finite_never_reaches_its_weights():
     run = build(StayAlive(), d_loss_function=lambda real, fake: (real - fake).mean() * math.inf)
     with pytest.raises(CollapseError, match="step 1: discriminator's loss must stay finite"):

@@ -67,6 +67,15 @@ def test_without_patience_it_goes_on_to_the_end():
     assert (trainer.state.epoch, trainer.said) == (10, "")
 
 
+def test_of_several_processes_the_first_decides(monkeypatch: pytest.MonkeyPatch):
+    """Here it is the second, whose own scores never stop getting better."""
+    firsts = iter([0, 0, 0, 1, 1, 2])  # asked at the begin and at the end of each epoch
+    monkeypatch.setattr(
+        "monai_transfer.training.early_stopping.idist.broadcast", lambda _mine, src: next(firsts)
+    )
+    assert run([0.1 * n for n in range(10)], 2).state.epoch == 3
+
+
 def test_a_count_from_a_checkpoint_goes_on():
     assert run([0.5] * 10, 5, state={"without_better": 3}).state.epoch == 2
 

@@ -148,6 +148,32 @@ def test_pictures_show_truth_prediction_and_modality_in_one_orientation(
     assert drawn["best"].dice == {"enhancing": 1.0, "core": 1.0}
 
 
+def test_label_values_that_are_one_class_are_scored_and_drawn_as_one(
+    entries, subjects, seer, tmp_path, monkeypatch
+):
+    drawn = {}
+    monkeypatch.setattr(
+        scoring, "overlay", lambda subject, path, **options: drawn.update({subject.name: subject})
+    )
+    monkeypatch.setattr(scoring, "overlay_strip", lambda pictured, path, **options: None)
+    scores = scores_of(entries, tmp_path, classes=[0, [1, 2, 3, 4]])
+    scores.regions = {"whole": (1, 4)}
+    evaluate(entries, seer, scores)
+    dice = scores.frame.set_index("subject")["dice"]
+    for subject in subjects:
+        np.testing.assert_array_equal(drawn[subject.name].truth, subject.truth > 0)
+        expected = score_regions(
+            subject.shown, subject.truth > 0, {"whole": (1, 4)}, spacing_mm=(1, 1, 1)
+        )
+        assert dice[subject.name] == pytest.approx(expected["whole", "dice"], nan_ok=True)
+
+
+def test_a_label_value_of_no_class_is_named_with_its_subject(entries, seer, tmp_path):
+    scores = scores_of(entries, tmp_path, classes=[0, 1])
+    with pytest.raises(InputError, match=r"^sub-a: label: values must be one of 0, 1, got 4"):
+        evaluate(entries, seer, scores)
+
+
 def test_batches_of_several_subjects_score_the_same(
     evaluation, entries, seer, tmp_path, monkeypatch
 ):

@@ -1,12 +1,21 @@
+import dataclasses
+import io
 import json
 from collections.abc import Callable, Mapping
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.networks import PatchCNN, PathologyUNet, ResNetClassifier, ResNetSegmenter
+from monai_transfer.networks import (
+    PatchCNN,
+    PathologyUNet,
+    ResNetClassifier,
+    ResNetSegmenter,
+    SegAN,
+)
 from monai_transfer.transfer import STRATEGIES, Source, adapt
 
 MODALITIES = ["t1", "flair"]
@@ -196,6 +205,49 @@ def test_untuned_applies_weights_knowingly_to_modalities_that_they_never_saw():
         ResNetSegmenter(2, 3, filters=2), source, strategy="untuned", modalities=MODALITIES
     )
     assert same.report.totals()["loaded"]["tensors"] == len(network.state_dict())
+
+
+def test_all_of_segan_is_both_networks_tuned_and_none_of_it_renewed():
+    network = SegAN(1, filters=2)
+    source = dataclasses.replace(trained_source(network), modalities=("flair",))
+    full, ours = (
+        adapt(SegAN(1, filters=2), source, strategy=name, modalities=["t1c"])
+        for name in ("all", "continue")
+    )
+    assert (full.strategy.name, full.strategy.reset) == ("all", ())
+    assert dataclasses.replace(full.strategy, name="continue") == ours.strategy
+    assert full.report.tensors == ours.report.tensors
+    assert (
+        full.report.totals()["reset"]["tensors"] == full.report.totals()["frozen"]["tensors"] == 0
+    )
+    assert all(parameter.requires_grad for parameter in full.network.parameters())
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(full.report.table())
+    assert "lesions, strategy all" in console.export_text()
+    with pytest.raises(InputError, match=r"got head. Strategies for these parts: .*continue, seg"):
+        adapt(network, source, strategy="head", modalities=["t1c"])
+
+
+def test_a_source_that_does_not_say_its_modalities_may_be_told_them():
+    network = SegAN(2, filters=2)
+    source = dataclasses.replace(trained_source(network), modalities=None)
+    options = {"strategy": "segmentor", "modalities": ["t1", "flair"]}
+    told = adapt(SegAN(2, filters=2), source, source_modalities=["flair", "t1"], **options)
+    names = [r.name for r in told.report.tensors if r.action == "adapted"]
+    assert names == [f"{layer}.weight" for layer in network.input_layers]  # reordered
+    silent = adapt(SegAN(2, filters=2), source, **options)
+    assert not [r for r in silent.report.tensors if r.action == "adapted"]
+
+
+def test_what_a_source_says_of_itself_is_not_overruled():
+    source = dataclasses.replace(trained_source(SegAN(1, filters=2)), modalities=("flair",))
+    options = {"strategy": "segmentor", "modalities": ["t1c"]}
+    said = adapt(SegAN(1, filters=2), source, source_modalities=["flair"], **options)
+    silent = adapt(SegAN(1, filters=2), source, **options).report
+    assert said.report == dataclasses.replace(silent, warnings=())
+    assert silent.warnings
+    with pytest.raises(InputError, match=r"source must be what its record says, flair, got t2\."):
+        adapt(SegAN(1, filters=2), source, source_modalities=["t2"], **options)
 
 
 def test_a_network_without_a_head_is_told_to_go_on_instead():

@@ -7,7 +7,7 @@ import torch
 
 from monai_transfer.errors import InputError
 from monai_transfer.networks import PathologyUNet
-from monai_transfer.transfer import read_source
+from monai_transfer.transfer import read_source, trained_modalities
 
 
 @pytest.fixture
@@ -55,6 +55,25 @@ def test_a_checkpoint_is_named_after_what_it_lies_in(bundle: Path, tmp_path: Pat
     for named, found in ((["t2", "t1"], ("t2", "t1")), ("$names()", None)):
         record.write_text(json.dumps({"config": {"modalities": named}}))
         assert read_source(alone).modalities == found
+    record.write_text(
+        json.dumps({"config": {"modalities": "$names()"}, "data": {"modalities": ["pd"]}})
+    )
+    assert read_source(alone).modalities == ("pd",)
+
+
+def test_what_weights_were_trained_on_is_told_without_reading_them(bundle: Path, tmp_path: Path):
+    weights = bundle / "models" / "model.pt"
+    archive = shutil.make_archive(str(tmp_path / "lesions"), "zip", bundle.parent, bundle.name)
+    for told in (weights, bundle, archive):
+        assert trained_modalities(told, default=["t2"]) == ["t1", "flair"]
+    weights.write_bytes(b"not weights")
+    assert trained_modalities(weights, default=["t2"]) == ["t1", "flair"]
+    weights.unlink()  # a bundle that is not trained yet
+    assert trained_modalities(weights, default=["t2"]) == ["t1", "flair"]
+    assert trained_modalities(tmp_path / "nowhere.pt", default=["t2"]) == ["t2"]
+    (tmp_path / "bare.pt").touch()
+    with pytest.raises(InputError, match=r"^bare.pt: weights must tell .*--modalities"):
+        trained_modalities(tmp_path / "bare.pt", default=["t2"])
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones(bundle: Path):

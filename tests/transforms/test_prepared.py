@@ -13,7 +13,7 @@ def test_a_subject_that_was_not_prepared_is_named_with_all_that_is_wrong():
     with pytest.raises(InputError) as caught:
         CheckPreparedd("image", RECIPES["gl20"])({"image": head, "subject": "sub-03"})
     assert str(caught.value) == (
-        "sub-03: image must be prepared as for gl20 (Giacomello 2020, section III-B), got voxels "
+        "sub-03: image must be prepared as for gl20 (Giacomello 2020, section IV-B), got voxels "
         "of 0.9×0.9×3 mm, not 1×1×1 mm; 0 % of the voxels are 0: the brain is not extracted. "
         "Run monai-transfer preprocess with --preset gl20; to take images as they are, give a "
         "bundle --prepared '$None'."
