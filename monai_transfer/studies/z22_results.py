@@ -243,4 +243,4 @@ def _evidence(rows: pd.DataFrame, intervals: Sequence[Interval]) -> str:
 
 
 def _cell(mean: float, spread: float) -> str:
-    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f}\n± {spread:.3f}"
