@@ -356,7 +356,8 @@ def test_monai_label_trains_the_bundle(
 def shipped(name: str, room: Any, folder: Path) -> str:
     """A bundle's weights with its source's frozen layers, as a training leaves them."""
     about = room.about(name)
-    kept = "convolutions." if about.strategy == "last:3" else "nothing"
+    frozen = {"last:3": "convolutions.", "segmentor": "critic."}
+    kept = frozen.get(about.strategy, "nothing")
     own, source = (
         torch.load(room.bundle(bundle) / "models" / "model.pt", weights_only=True)
         for bundle in (name, about.source or name)
