@@ -182,16 +182,17 @@ def _copy_files(origin: Path, staged: Path, run: _Run) -> None:
         content = _json(path)
         if "imports" not in content:  # laid over another: it says what it says
             continue
-        new = {k: run.config[k] for k in content if k in _CARRIED and k in run.config}
-        if "network_def" in new:
-            new["network_def"] = _known(new["network_def"], content)
+        chosen = {k: run.config[k] for k in content if k in _CARRIED and k in run.config}
+        if "network_def" in chosen:
+            chosen["network_def"] = _known(chosen["network_def"], content)
+        new = _known(chosen, content)
         if normalised(content) != normalised(content | new):
             path.write_text(json.dumps(content | new, indent=4) + "\n", "utf-8")
 
 
-def _known(component: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """A component without arguments that refer to what a config does not have: dropout's rate."""
-    return {k: v for k, v in component.items() if all(i[0] in content for i in references(v))}
+def _known(entries: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries without those that refer to what a config does not have: dropout's rate."""
+    return {k: v for k, v in entries.items() if all(i[0] in content for i in references(v))}
 
 
 def _describe(origin: Path, staged: Path, run: _Run) -> None:

@@ -18,7 +18,9 @@ PICTURES = 32
 """Most pictures in a stack; each is drawn on its own, and neighbours have nothing in common."""
 
 _STACK_MM = 128.0  # what Zoetmulder 2022 leaves of the template's slices in the shortest case
-_OBJECTS = (4, 12)
+_OBJECTS = (1, 5)
+_RADIUS = (0.15, 0.45)  # of the picture's side
+_GROUND, _SURFACE = (0.1, 0.35), (0.45, 0.7)  # mean grey values: objects stand out
 _GREY_LEVELS = 1000.0
 
 _Positions: TypeAlias = npt.NDArray[np.float64]
@@ -114,22 +116,24 @@ def draw_picture(rng: np.random.Generator, side: int) -> tuple[Array, Labels]:
         ((64, 64), True)
     """
     ground = TEXTURES[int(rng.integers(len(TEXTURES)))]
-    picture = _surface(rng, ground, side=side)
+    picture = _surface(rng, ground, side=side, grey=_GROUND)
     label = np.zeros((side, side), np.uint8)
     kinds = list(OBJECT_VALUES)
     for _ in range(int(rng.integers(*_OBJECTS))):
         kind = kinds[int(rng.integers(len(kinds)))]
         _paint(rng, kind, picture=picture, label=label)
-    light = _surface(rng, "gradient", side=side)
+    light = _surface(rng, "gradient", side=side, grey=(0.2, 0.8))
     picture *= 0.7 + 0.6 * light  # the whole scene is lit from one side
     blurred = ndimage.gaussian_filter(picture, float(rng.uniform(0.2, 0.8)))
     grain = float(rng.uniform(0.005, 0.03)) * rng.standard_normal((side, side), dtype=np.float32)
     return np.clip(blurred + grain, 0.0, 1.0).astype(np.float32), label
 
 
-def _surface(rng: np.random.Generator, family: str, *, side: int) -> Array:
-    """A texture with a mean and a contrast of its own."""
-    mean, contrast = float(rng.uniform(0.2, 0.8)), float(rng.uniform(0.05, 0.18))
+def _surface(
+    rng: np.random.Generator, family: str, *, side: int, grey: tuple[float, float]
+) -> Array:
+    """A texture with a mean, within the given limits, and a contrast of its own."""
+    mean, contrast = float(rng.uniform(*grey)), float(rng.uniform(0.05, 0.18))
     return np.float32(mean) + np.float32(contrast) * draw_texture(rng, family, side=side)
 
 
@@ -137,7 +141,7 @@ def _paint(rng: np.random.Generator, kind: str, *, picture: Array, label: Labels
     """Put one object before what is there: its surface, shaded, with a shadow around it."""
     shape, _, texture = kind.partition(" with ")
     side = len(picture)
-    angle, radius = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.06, 0.28))
+    angle, radius = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(*_RADIUS))
     x, y = (np.indices((side, side)) + 0.5) / side - rng.uniform(0.05, 0.95, 2).reshape(2, 1, 1)
     u = (x * np.cos(angle) + y * np.sin(angle)) / radius
     v = (y * np.cos(angle) - x * np.sin(angle)) / radius
@@ -146,6 +150,6 @@ def _paint(rng: np.random.Generator, kind: str, *, picture: Array, label: Labels
     shadow = np.clip(1.0 - outside / (0.04 * side), 0.0, 1.0).astype(np.float32)
     picture *= 1.0 - np.float32(rng.uniform(0.0, 0.4)) * shadow
     shading = np.float32(rng.uniform(-0.25, 0.25)) * u.astype(np.float32)
-    surface = _surface(rng, texture, side=side) * (1.0 + np.clip(shading, -0.4, 0.4))
+    surface = _surface(rng, texture, side=side, grey=_SURFACE) * (1.0 + np.clip(shading, -0.4, 0.4))
     picture += covered * (surface - picture)
     label[covered > 0.5] = OBJECT_VALUES[kind]

@@ -13,6 +13,7 @@ from typing import Any
 
 import monai.bundle
 import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from monai.utils import set_determinism
@@ -32,9 +33,11 @@ from monai_transfer.networks import (
     PathologyUNet,
     ResNetClassifier,
     ResNetSegmenter,
+    SegAN,
 )
 from monai_transfer.simulation import simulate_cohort
-from monai_transfer.transforms import slices_with_image, z22
+from monai_transfer.simulation.metaimage import metaimage_bytes
+from monai_transfer.transforms import gl20, slices_with_image, z22
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACING_MM = 6.0
@@ -62,6 +65,8 @@ class About:
     left: frozenset[str] = _SEGMENTED  # in a run's folder, by its test
     segments: bool = True  # else it tells what is in each slice, or restores the image
     restores: bool = False
+    channels: tuple[str, ...] = ()  # the network's, unless it takes all that its cohort has
+    written: tuple[int, ...] = ()  # label values of its segmentations, unless those of the files
 
     @property
     def disease(self) -> str:
@@ -78,18 +83,23 @@ class About:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        return tuple(self.described.modalities)
+        return self.channels or tuple(self.described.modalities)
+
+    @property
+    def of_slices(self) -> bool:
+        """Whether whole axial slices are trained on."""
+        return self.recipe.startswith(("z22", "gl20"))
 
     @property
     def grid(self) -> str:
         """What an inference says of it."""
-        spacing_mm = self.options.get("spacing_mm", 2.0 if self.recipe.startswith("z22") else None)
+        spacing_mm = self.options.get("spacing_mm", 2.0 if self.of_slices else None)
         return "each image's own grid" if spacing_mm is None else f"{spacing_mm:g} mm"
 
     @property
     def values(self) -> set[int]:
         """That a segmentation may hold."""
-        return set(self.described.labels)
+        return set(self.written or self.described.labels)
 
 
 _K19: dict[str, Any] = {
@@ -111,6 +121,17 @@ _G17: dict[str, Any] = {
 _Z22: dict[str, Any] = {
     "split": {"validation": 1, "test": 1},
     "options": {"spacing_mm": SPACING_MM},
+}
+_GL20: dict[str, Any] = {
+    "network": partial(SegAN, 1, filters=8),
+    "cohort": "brats2015",
+    "regions": ("whole",),
+    "score": "mean_dice",
+    "recipe": "gl20",
+    "tensors": 54,
+    "split": {"validation": 1, "test": 1},
+    "options": {"spacing_mm": SPACING_MM},
+    "written": (0, 1),
 }
 _SEGMENTER = partial(ResNetSegmenter, filters=8, latent_channels=16)
 _CLASSIFIER = partial(
@@ -171,6 +192,8 @@ BUNDLES = {
         **_K19,
     ),
     "ms_ft": About(cohort="ms_t1", recipe="z22_ms", **_Z22, **_LESIONS),
+    "segan_ft": About(channels=("t1c",), source="segan_source", strategy="segmentor", **_GL20),
+    "segan_source": About(channels=("flair",), **_GL20),
     "stroke_ft": About(cohort="stroke", recipe="z22_stroke", **_Z22, **_LESIONS),
     "structures_source": About(
         partial(_CLASSIFIER, 1, 16),
@@ -239,8 +262,10 @@ class Room:
             return int(tiny["cases"])
         data = {"dataset_dir": self.cohort(name), "datalist": self.datalist(name)}
         entries = open_cohort(about.cohort, about.modalities, **data).training(tiny["cases"])
-        if about.recipe.startswith("z22"):
-            chain = z22(about.recipe[4:], spacing_mm=about.options.get("spacing_mm", 2.0))
+        if about.of_slices:
+            spacing_mm = about.options.get("spacing_mm", 2.0)
+            whole = gl20 if about.recipe == "gl20" else partial(z22, about.recipe[4:])
+            chain = whole(spacing_mm=spacing_mm)
             slices = sum(int(slices_with_image(chain(e)["image"]).sum()) for e in entries)
             return slices // 32 + (slices % 32 > 1 or slices < 32)  # one alone joins the others
         lesions = [int((nib.load(entry["label"]).get_fdata() > 0).sum()) for entry in entries]
@@ -331,6 +356,20 @@ def run_bundle(*config_files: Path | str, **options: Any) -> str:
 @pytest.fixture(scope="session")
 def run() -> Callable[..., str]:
     return run_bundle
+
+
+@pytest.fixture(scope="session")
+def save() -> Callable[..., None]:
+    """Writes (x, y, z) voxels with an affine as the file's name says, whole numbers in .mha."""
+
+    def save(voxels: np.ndarray, affine: np.ndarray, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".mha":
+            path.write_bytes(metaimage_bytes(np.rint(voxels).astype(np.int16), affine))
+        else:
+            nib.save(nib.Nifti1Image(voxels, affine), path)
+
+    return save
 
 
 @pytest.fixture(scope="session")

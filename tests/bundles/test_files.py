@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
 
 from monai_transfer.bundle import bundles_dir, standard_scale_file
 from monai_transfer.bundle.help import option_rows
@@ -72,6 +73,7 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
     built |= {"discriminator", "discriminator_model"}
+    built |= {"segmentor_network", "critic_network", "parameter_groups"}
     built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
     weights = {"weights": read(bundle, "evaluate.json")["weights"]}
     assert set(listed) == {*plain, *weights} - built
@@ -134,9 +136,10 @@ def test_the_metadata_holds_what_the_model_zoo_asks_for(bundle: Path):
 def test_the_metadata_describes_the_network_that_is_configured(bundle: Path):
     formats = read(bundle, "metadata.json")["network_data_format"]
     config = read(bundle, "train.json")
+    modalities = ConfigParser(config).get_parsed_content("modalities")
     image, pred = formats["inputs"]["image"], formats["outputs"]["pred"]
-    assert list(image["channel_def"].values()) == config["modalities"]
-    assert image["num_channels"] == len(config["modalities"])
+    assert list(image["channel_def"].values()) == modalities
+    assert image["num_channels"] == len(modalities)
     if pred["format"] == "magnitude":  # the image itself, restored
         assert (pred["num_channels"], pred["channel_def"]) == (
             image["num_channels"],
@@ -173,7 +176,9 @@ def test_inference_prepares_images_as_the_test_of_a_training_does(bundle: Path):
     options = (set(inference) & set(train) & set(OPTIONS)) - {"output_dir"}
     assert options >= {"dataset_dir", "manifest", "modalities", "device"}
     assert ("label_values" in inference) == ("label_values" in train)
-    for name in (*sorted(options), "inferer", "amp", "prepared"):
+    told = read(bundle, "evaluate.json").get("modalities", train["modalities"])
+    assert inference["modalities"] == told  # as the weights say, where not as the training does
+    for name in (*sorted(options - {"modalities"}), "inferer", "amp", "prepared"):
         assert inference[name] == train[name], name
     network = {key: value for key, value in train["network_def"].items() if key != "dropout"}
     assert inference["network_def"] == network

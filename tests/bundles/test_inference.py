@@ -12,6 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from monai_transfer._metaimage import load_image
 from monai_transfer.data import find_subjects
 from monai_transfer.networks import PathologyUNet
 
@@ -39,22 +40,22 @@ def copied(name: str, room: Any, *, labels: bool) -> Path:
     return Path("scans")
 
 
-def regridded(folder: Path) -> None:
+def regridded(folder: Path, save: Callable[..., None]) -> None:
     """Store every image with two slices for each, and y the other way round: not RAS+, 6×6×3 mm."""
-    for path in folder.rglob("*.nii.gz"):
-        image = nib.load(path)
+    for path in (*folder.rglob("*.nii.gz"), *folder.rglob("*.mha")):
+        image = load_image(path)
         voxels = np.repeat(np.asanyarray(image.dataobj), 2, axis=2)[:, ::-1]
         affine = image.affine @ np.diag([1, -1, 0.5, 1])
         affine[:3, 3] += image.affine[:3, 1] * (voxels.shape[1] - 1)
-        nib.save(nib.Nifti1Image(voxels, affine), path)
+        save(voxels, affine, path)
 
 
 @pytest.mark.usefixtures("segmenting")
 def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
-    name: str, about: Any, infer: Callable[..., str], room: Any
+    name: str, about: Any, infer: Callable[..., str], room: Any, save: Callable[..., None]
 ):
     folder = copied(name, room, labels=False)
-    regridded(folder)
+    regridded(folder, save)
     said = infer(name, folder)
     assert f"Inference: 2 subjects at {about.grid} with " in said
     assert "Everything is in out: " in said
@@ -69,7 +70,7 @@ def test_an_unlabelled_folder_becomes_label_maps_on_the_original_grids(
     for subject in subjects:
         result, image = (
             nib.load(f"out/{subject.subject}.nii.gz"),
-            nib.load(folder / subject.images[0]),
+            load_image(folder / subject.images[0]),
         )
         assert result.shape == image.shape
         np.testing.assert_array_equal(result.affine, image.affine)
@@ -194,10 +195,10 @@ def test_an_unlabelled_folder_becomes_tables_of_what_each_slice_shows(
 
 
 def test_an_unlabelled_folder_becomes_restored_images_on_the_original_grids(
-    infer: Callable[..., str], room: Any
+    infer: Callable[..., str], room: Any, save: Callable[..., None]
 ):
     name, folder = "autoencoder_source", copied("autoencoder_source", room, labels=False)
-    regridded(folder)
+    regridded(folder, save)
     infer(name, folder)
     subjects = find_subjects(room.about(name).described.images_alone(), folder)
     names = [f"{s.subject}.nii.gz" for s in subjects]
@@ -222,7 +223,7 @@ def test_what_monai_label_takes_from_the_config_segments_one_4d_image(
     """As its BundleInferTask does: a bare parser, ``bundle_root`` set, no saving of ours."""
     subject = find_subjects(about.described, room.cohort(name))[0]
     chosen = dict(zip(about.described.modalities, subject.images, strict=True))
-    images = [nib.load(room.cohort(name) / chosen[channel]) for channel in about.modalities]
+    images = [load_image(room.cohort(name) / chosen[channel]) for channel in about.modalities]
     stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
     nib.save(nib.Nifti1Image(stacked, images[0].affine), "four.nii.gz")
     parser = ConfigParser()

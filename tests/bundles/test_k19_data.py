@@ -8,55 +8,17 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pytest
 
+from monai_transfer._metaimage import load_image
 from monai_transfer.bundle import write_submission
-from monai_transfer.data import find_subjects, manifest_path, read_manifest
-
-TOKENS = ("XX.O.MR_T1", "XX.O.MR_T1c", "XX.O.MR_T2", "XX.O.MR_Flair", "_3more.XX.O.OT")
-
-
-@pytest.fixture
-def brats2015(room: Any, tmp_path: Path) -> Path:
-    """The simulated tumours as BraTS 2015 was: MetaImages in folders, the core in two labels."""
-    source = room.cohort("brats_ft")
-    for number, subject in enumerate(
-        find_subjects(read_manifest(manifest_path("simulated_brats")), source)
-    ):
-        for token, file in zip(TOKENS, (*subject.images, str(subject.label)), strict=True):
-            image = nib.load(source / file)
-            voxels = np.asanyarray(image.dataobj).astype(np.float32)
-            if token.endswith("OT"):
-                voxels[::2][voxels[::2] == 1] = 3
-            name = f"VSD.Brain{'' if token.startswith('_') else '.'}{token}.{54512 + number}"
-            folder = tmp_path / f"brats2015/{subject.group}/brats_2013_pat00{number}_1/{name}"
-            folder.mkdir(parents=True)
-            (folder / f"{name}.mha").write_bytes(metaimage(voxels, image.affine))
-    return tmp_path / "brats2015"
-
-
-def metaimage(voxels: np.ndarray, affine: np.ndarray) -> bytes:
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-    spacing = np.linalg.norm(to_lps[:3, :3], axis=0)
-    header = {
-        "ObjectType": "Image",
-        "NDims": 3,
-        "BinaryData": True,
-        "CompressedData": False,
-        "TransformMatrix": " ".join(map(str, (to_lps[:3, :3] / spacing).T.ravel())),
-        "Offset": " ".join(map(str, to_lps[:3, 3])),
-        "ElementSpacing": " ".join(map(str, spacing)),
-        "DimSize": " ".join(map(str, voxels.shape)),
-        "ElementType": "MET_FLOAT",
-        "ElementDataFile": "LOCAL",
-    }
-    text = "".join(f"{key} = {value}\n" for key, value in header.items())
-    return text.encode() + voxels.tobytes(order="F")
+from monai_transfer.data import manifest_path
 
 
 def test_brats_2015_trains_scores_and_predicts_where_its_files_are(
-    brats2015: Path, room: Any, run: Callable[..., str]
+    room: Any, run: Callable[..., str]
 ):
+    """MetaImages in folders, the core in two labels."""
+    brats2015 = room.cohort("segan_source")
     tiny = room.training("brats_ft")
     del tiny["datalist"]
     described = json.loads(manifest_path("brats2015").read_text()) | {"counts": None}
@@ -72,9 +34,9 @@ def test_brats_2015_trains_scores_and_predicts_where_its_files_are(
     train = room.bundle("brats_ft") / "train.json"
     run(train, output_dir="out", **(tiny | given))
     (prediction,) = Path("out/predictions").iterdir()
-    assert prediction.name.startswith("brats_2013_pat00")
+    assert prediction.name.startswith("brats_sim_pat00")
     image = nib.load(prediction)
-    whole = nib.load(next(room.cohort("brats_ft").rglob("*_t1.nii.gz")))
+    whole = load_image(next(brats2015.rglob("*.MR_T1.*.mha")))
     np.testing.assert_allclose(image.affine, whole.affine, atol=1e-4)
     assert image.shape == whole.shape
     assert "enhancing" in Path("out/metrics.csv").read_text()

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 from monai.bundle import ConfigParser
 
+from monai_transfer._metaimage import load_image
 from monai_transfer.data import Subject, find_subjects, read_manifest
 from monai_transfer.imaging import Image, Recipe, named_recipe, read_image, write_image
 from monai_transfer.imaging.mni152 import CENTRE_MM
-from monai_transfer.imaging.papers import z22_recipe
+from monai_transfer.imaging.papers import gl20_recipe, z22_recipe
 from monai_transfer.imaging.registration import IDENTITY, from_ras
 from monai_transfer.preprocessing import Methods, Source, preprocess_cohort, restore, store
 from monai_transfer.simulation import simulate_raw
 from monai_transfer.transforms import k19
 
 KAUR = ("brats_ft", "ms_source")
-EXTRACTED = (*KAUR, "wmh_ft", "wmh_source")
+EXTRACTED = (*KAUR, "segan_ft", "segan_source", "wmh_ft", "wmh_source")
 """Those that want the brain alone; the others take whole heads too."""
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,6 +42,8 @@ def test_the_recipe_that_a_bundle_carries_is_what_it_does(name: str, about: Any)
         asked = replace(asked, spacing_mm=parser["spacing_mm"], size=parser["volume_size"])
     elif paper.name.startswith("z22"):  # likewise
         asked = z22_recipe(paper.name[4:], spacing_mm=parser["spacing_mm"]).loading
+    elif paper.name == "gl20":
+        asked = gl20_recipe(parser["spacing_mm"]).loading
     assert recipe.loading == asked
 
 
@@ -51,15 +53,14 @@ def first(name: str, room: Any) -> Subject:
 
 
 @pytest.fixture
-def scans(room: Any) -> Callable[..., Path]:
+def scans(room: Any, save: Callable[..., None]) -> Callable[..., Path]:
     """The first subject of a bundle's cohort, its voxels changed."""
 
     def scans(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Path:
         for path in first(name, room).images:
-            image = nib.load(room.cohort(name) / path)
-            Path("scans", path).parent.mkdir(parents=True, exist_ok=True)
+            image = load_image(room.cohort(name) / path)
             changed = change(np.asarray(image.dataobj, np.float32))
-            nib.save(nib.Nifti1Image(changed, image.affine), Path("scans", path))
+            save(changed, image.affine, Path("scans", path))
         return Path("scans")
 
     return scans

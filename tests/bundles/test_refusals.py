@@ -12,6 +12,8 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from monai_transfer._metaimage import load_image
+
 
 @pytest.fixture
 def refused(room: Any, run: Callable[..., str], refusal: Callable[..., str]) -> Callable[..., str]:
@@ -327,6 +329,10 @@ def test_monai_label_trains_the_bundle(
         load = {"load_path": weights, "load_dict": {"model": "$@network"}, "strict": False}
         handlers.insert(0, {"_target_": "CheckpointLoader", **load})
     listed = json.loads(room.datalist(name).read_text())
+    there = list(listed["modality"].values())
+    channels = [there.index(modality) for modality in room.about(name).modalities]
+    for entry in listed["training"]:
+        entry["image"] = [entry["image"][channel] for channel in channels]
     entries = [
         {key: stored(entry, key, room.cohort(name), tmp_path) for key in ("image", "label")}
         for entry in listed["training"]
@@ -350,7 +356,8 @@ def test_monai_label_trains_the_bundle(
 def shipped(name: str, room: Any, folder: Path) -> str:
     """A bundle's weights with its source's frozen layers, as a training leaves them."""
     about = room.about(name)
-    kept = "convolutions." if about.strategy == "last:3" else "nothing"
+    frozen = {"last:3": "convolutions.", "segmentor": "critic."}
+    kept = frozen.get(about.strategy, "nothing")
     own, source = (
         torch.load(room.bundle(bundle) / "models" / "model.pt", weights_only=True)
         for bundle in (name, about.source or name)
@@ -363,7 +370,7 @@ def stored(entry: dict[str, Any], key: str, cohort: Path, folder: Path) -> str:
     """One file for each key, as MONAI Label keeps them: the modalities as a 4D image."""
     if key == "label":
         return str(cohort / entry["label"])
-    images = [nib.load(cohort / path) for path in entry["image"]]
+    images = [load_image(cohort / path) for path in entry["image"]]
     stacked = np.stack([np.asanyarray(image.dataobj) for image in images], axis=-1)
     path = folder / f"{entry['subject']}.nii.gz"
     nib.save(nib.Nifti1Image(stacked, images[0].affine), path)

@@ -1,5 +1,6 @@
 """A black sheet of slices, all at one scale, with headings and a legend."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,9 @@ INK: Final = "white"
 _WIDTH: Final = 8.4
 _GAP: Final = 0.06
 _LINE: Final = 0.3
+_NEXT_LINE: Final = 0.18  # a line more of the same text
+_LETTER: Final = 0.0075  # by point of the font's size, on the average
+_SWATCH: Final = 0.6  # a legend's patch and what is around it
 _CENTRED: Final[dict[str, Any]] = {"color": INK, "ha": "center", "va": "center", "fontsize": 10}
 
 
@@ -54,24 +58,28 @@ def new_sheet(
         title: above everything; empty leaves no room for it.
         headings_above: row headings stand above their row, not upright beside it.
     """
-    left, above = (_GAP, _LINE) if headings_above else (_LINE, _GAP)
+    title = _broken(title, fontsize=12)
+    rows = [_broken(row, fontsize=10) for row in rows] if headings_above else rows
+    left, above = (_GAP, _height(rows)) if headings_above else (_LINE, _GAP)
     inch_per_mm = (_WIDTH - left - _GAP * len(columns)) / sum(columns.values())
-    top = _LINE * (2 if title else 1)
+    titled = _height([title]) if title else 0.0
+    top = _LINE + titled
     row_height = above + height_mm * inch_per_mm
-    height = top + row_height * len(rows) + 1.2 * _LINE
+    legend_rows, legend_columns = _legend_shape(list(labels.values()))
+    height = top + row_height * len(rows) + 1.2 * _LINE + (legend_rows - 1) * _NEXT_LINE
     figure = new_figure(_WIDTH, height, facecolor="black")
 
     def write(x: float, y: float, text: str, **style: Any) -> None:
         figure.text(x / _WIDTH, 1 - y / height, text, **(_CENTRED | style))
 
     if title:
-        write(_WIDTH / 2, _LINE / 2, title, fontsize=12)
+        write(_WIDTH / 2, titled / 2, title, fontsize=12)
     axes: list[tuple[Axes, ...]] = []
     for row, heading in enumerate(rows):
         x, y = left, top + row * row_height + above
         bottom = y + height_mm * inch_per_mm
         if headings_above:
-            write(_WIDTH / 2, y - _LINE / 2, heading)
+            write(_WIDTH / 2, y - above / 2, heading)
         else:
             write(left / 2, (y + bottom) / 2, heading, rotation=90)
         line = []
@@ -84,7 +92,7 @@ def new_sheet(
             x += width + _GAP
         axes.append(tuple(line))
     if labels:
-        _legend(figure, labels)
+        _legend(figure, labels, columns=legend_columns)
     return Sheet(figure, tuple(axes))
 
 
@@ -165,7 +173,31 @@ def _place(axis: Axes, width_mm: float, height_mm: float) -> Axes:
     return axis
 
 
-def _legend(figure: Figure, labels: Mapping[int, str]) -> None:
+def _broken(text: str, *, fontsize: float) -> str:
+    """The text in lines that the sheet is wide enough for."""
+    return textwrap.fill(text, width=int(_WIDTH / (_LETTER * fontsize)))
+
+
+def _height(texts: Sequence[str]) -> float:
+    """Inches that the one with most lines takes."""
+    return _LINE + _NEXT_LINE * max((text.count("\n") for text in texts), default=0)
+
+
+def _legend_shape(names: Sequence[str]) -> tuple[int, int]:
+    """Rows and columns of a legend that the sheet is wide enough for.
+
+    Example:
+        >>> _legend_shape(["core", "oedema"]), _legend_shape(["x" * 25] * 7)
+        ((1, 2), (3, 3))
+    """
+    if not names:
+        return 1, 1
+    widest = _SWATCH + 10 * _LETTER * max(map(len, names))
+    rows = -(-len(names) // max(1, int(_WIDTH / widest)))
+    return rows, -(-len(names) // rows)
+
+
+def _legend(figure: Figure, labels: Mapping[int, str], *, columns: int) -> None:
     handles = [Patch(color=c, label=name) for name, c in colours_of(labels.values()).items()]
     style = {"frameon": False, "labelcolor": INK, "fontsize": 10, "borderaxespad": 0.2}
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), **style)
+    figure.legend(handles=handles, loc="lower center", ncols=columns, labelspacing=0.3, **style)

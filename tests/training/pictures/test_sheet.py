@@ -52,6 +52,29 @@ def test_headings_title_and_legend_are_written_on_the_sheet():
     assert new(labels={}).figure.legends == []
 
 
+def test_however_much_is_said_nothing_leaves_the_sheet_or_covers_a_slice():
+    regions = ["cerebellum", "brain stem", "basal ganglia and thalami", "ventricular csf"]
+    regions += ["cortical grey matter", "white matter", "extracerebral csf"]
+    said = "best: sub-01   Dice: " + ", ".join(f"{region} 0.50" for region in regions)
+    sheet = new_sheet(
+        dict.fromkeys(("image", "truth", "prediction"), 180.0),
+        [said, said],
+        height_mm=200.0,
+        labels=dict(enumerate(regions, start=1)),
+        title=said,
+        headings_above=True,
+    )
+    figure = sheet.figure
+    figure.canvas.draw()
+    written = [text.get_window_extent() for text in [*figure.texts, *figure.legends]]
+    slices = [axis.get_window_extent() for row in sheet.axes for axis in row]
+    for box in written:
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+    for i, box in enumerate(written):
+        assert not any(box.overlaps(other) for other in [*slices, *written[:i]])
+
+
 def drawn(subject, *, fill=0.5, label_map=None, labels=BRATS, plane="axial"):
     view = best_views(subject)[plane]
     (axis,) = new_sheet({plane: 50.0}, ["row"], height_mm=60.0, labels=labels).axes[0]
