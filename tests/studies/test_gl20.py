@@ -203,6 +203,7 @@ def test_a_study_that_cannot_be_is_refused(changed: dict[str, Any], message: str
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(tmp_path: Path):
     words = "--subjects 12 --spacing-mm 6 --cases 2 --seeds 0 --epochs 1 --filters 4"
     tiny = ["study", "gl20", *words.split(), "--models", "segan", "--output-dir", "out"]
