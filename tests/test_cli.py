@@ -195,7 +195,7 @@ def test_an_interrupted_simulation_says_how_far_it_is_and_leaves_nothing_half_do
 def test_an_unknown_disease_is_answered_with_the_known_ones(tmp_path: Path):
     shown = command("simulate", "brat", "--subjects", 1, "--output", tmp_path)
     assert shown.exit_code == 1
-    assert "stroke, tissue, wmh, got brat. Did you mean brats?" in shown.stderr
+    assert "stroke, tissue, wmh, got brat. Did you mean brats or brats2015?" in shown.stderr
 
 
 @pytest.mark.parametrize(

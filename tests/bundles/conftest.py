@@ -107,7 +107,7 @@ _K19: dict[str, Any] = {
     "tensors": 66,
     "split": {"validation": 1, "test": 1},
     "options": {"spacing_mm": SPACING_MM},
-    "training": {"patch_size": [24, 32, 24]},
+    "training": {"batch_size": 1, "patch_size": [24, 32, 24]},
 }
 _G17: dict[str, Any] = {
     "network": partial(PatchCNN, 2),
