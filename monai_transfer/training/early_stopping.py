@@ -55,7 +55,8 @@ class EarlyStopping:
     def _end(self, engine: Engine) -> None:
         if self.patience is None:
             return
-        self.without_better = int(idist.broadcast(self.without_better, src=0))
+        firsts: Any = idist.broadcast(self.without_better, src=0)
+        self.without_better = int(firsts)
         if self.without_better < self.patience:
             return
         if idist.get_rank() == 0 and not engine.should_terminate:
