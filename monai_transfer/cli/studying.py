@@ -65,6 +65,60 @@ def g17(
 
 
 @study.command(cls=ManyValues)
+def gl20(
+    *,
+    output_dir: Annotated[Path, typer.Option(help="Folder for cohort, runs, tables, pictures.")],
+    subjects: Annotated[int, typer.Option(min=12, help="Simulated patients.")] = 40,
+    spacing_mm: Annotated[float, typer.Option(help="Of scans and networks.")] = 2.0,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="Training cases; else all that there are.")
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME ...", help="Of the four of all modalities; else all of them."),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="At most, of every training.")] = 30,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Validations without a better one before a training's end.")
+    ] = 10,
+    filters: Annotated[int, typer.Option(min=1, help="Of the first layer; the paper's: 64.")] = 8,
+) -> None:
+    """From one MR modality to another, adversarially (Giacomello 2020)?
+
+    Trains SegAN and SegAN-IO, with the Dice term and without, on t1, t1c, t2 and flair together,
+    and SegAN-IO on each of them; scores each of these on the other modalities as it is, and tunes
+    flair's on them, critic frozen or not. A training that collapses is a result. Called again, it
+    goes on where it stopped. Ends with Dice by start and modality, negative transfer named, and
+    with the paper's claims held against it.
+
+    Example: `monai-transfer study gl20 --models segan segan-io --seeds 0 --output-dir runs/gl20`
+    """
+    from rich.console import Console
+
+    from monai_transfer.studies import GL20, verdict_table
+
+    defaults = GL20(output_dir)
+    plan = GL20(
+        output_dir,
+        subjects=subjects,
+        spacing_mm=spacing_mm,
+        cases=cases,
+        seeds=seeds or defaults.seeds,
+        models=models or defaults.models,
+        epochs=epochs,
+        patience=patience,
+        filters=filters,
+    )
+    results = plan.run()
+    console = Console()
+    console.print(results.models_table(), results.table(), verdict_table(results.verdicts()))
+    typer.echo(f"Tables and pictures are in {output_dir}.")
+
+
+@study.command(cls=ManyValues)
 def z22(
     *,
     output_dir: Annotated[Path, typer.Option(help="Folder for cohorts, runs, tables, pictures.")],

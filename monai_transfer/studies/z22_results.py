@@ -82,10 +82,10 @@ class Z22Results:
         means, spreads = runs.mean().to_dict(), runs.std().to_dict()
         title = "Mean over test slices, ± SD over seeds; slices empty in both "
         table = Table(title=title + {"skip": "left out", "one": "count as 1"}[empty])
-        table.add_column("source")
+        table.add_column("source", no_wrap=True, min_width=max(map(len, self._sources())))
         for target, cases in self._places():
             score = {"dice": "Dice", "iou": "IoU"}[SCORES[target]]
-            table.add_column(f"{target}, {cases} cases\n{score}", justify="right")
+            table.add_column(f"{target}\n{cases} cases\n{score}", justify="right")
         for source in self._sources():
             places = [(target, cases, source) for target, cases in self._places()]
             table.add_row(source, *(_cell(means[place], spreads[place]) for place in places))
@@ -243,4 +243,4 @@ def _evidence(rows: pd.DataFrame, intervals: Sequence[Interval]) -> str:
 
 
 def _cell(mean: float, spread: float) -> str:
-    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+    return f"{mean:.3f}" if math.isnan(spread) else f"{mean:.3f}\n± {spread:.3f}"

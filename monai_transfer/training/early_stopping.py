@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import ignite.distributed as idist
+import torch
 from ignite.engine import Engine, Events
 
 from monai_transfer._terminal import console
@@ -55,8 +56,7 @@ class EarlyStopping:
     def _end(self, engine: Engine) -> None:
         if self.patience is None:
             return
-        firsts: Any = idist.broadcast(self.without_better, src=0)
-        self.without_better = int(firsts)
+        self.without_better = int(torch.as_tensor(idist.broadcast(self.without_better, src=0)))
         if self.without_better < self.patience:
             return
         if idist.get_rank() == 0 and not engine.should_terminate:

@@ -123,7 +123,7 @@ def test_an_option_of_another_config_is_refused_not_ignored(
         ("regions", {"core": [1, 3]}, "region core must hold label values 0, 1, 2, 4 only"),
         ("output_dir", 2024, "output_dir must be a text"),
         ("strategy", "al", "got al. Did you mean all?"),
-        ("strategy", {"copy": ["encoder"], "freze": []}, "field must be one of copy, freeze"),
+        ("strategy", {"copy": ["encoder"], "freze": []}, "be one of copy, elsewhere, freeze"),
         ("learning_rate", -0.1, "lie in (0, 1]"),
         ("window_size", [16, 32, 24], "window_size must be at least patch_size, 24, 32, 24"),
         ("device", "cuda:99", "be cpu, or cuda where there is a GPU, got cuda:99"),

@@ -19,6 +19,7 @@ _COLOURS: Final = "cividis"  # the same to every eye, and in grey
 _UNDEFINED: Final = "0.9"
 # inches
 _CELL: Final = (1.15, 0.7)
+_LINE: Final = 0.17
 _MARGIN: Final = (2.1, 1.3)
 
 
@@ -28,6 +29,7 @@ def heatmap(
     *,
     score: str,
     spread: pd.DataFrame | None = None,
+    notes: pd.DataFrame | None = None,
     best: tuple[Any, Any] | None = None,
     title: str = "",
 ) -> Path:
@@ -40,6 +42,7 @@ def heatmap(
         score: name of the score, beside the colours.
         spread: of each score, written below it as ±, on the same index and columns; ``None`` and
             NaN write nothing.
+        notes: text of one or more lines below each number, likewise; ``None`` writes none.
         best: row and column label of the cell to be framed; ``None`` frames none.
         title: above the picture.
 
@@ -52,7 +55,9 @@ def heatmap(
     if scores.empty:
         raise InputError("heatmap", "table", "have at least one cell")
     rows, columns = scores.shape
-    size = (_MARGIN[0] + _CELL[0] * columns, _MARGIN[1] + _CELL[1] * rows)
+    told = [] if notes is None else notes.to_numpy().ravel().tolist()
+    height = _CELL[1] + _LINE * max((len(note.splitlines()) for note in told), default=0)
+    size = (_MARGIN[0] + _CELL[0] * columns, _MARGIN[1] + height * rows)
     figure = new_figure(*size, layout="constrained")
     axis = figure.subplots()
     colours = colormaps[_COLOURS].with_extremes(bad=_UNDEFINED)
@@ -62,7 +67,9 @@ def heatmap(
     for (row, column), value in np.ndenumerate(values):
         apart = math.nan if spread is None else float(spread.iloc[row, column])
         ink = str(inks[row, column])
-        axis.text(column, row, _written(value, apart), ha="center", va="center", color=ink)
+        note = "" if notes is None else f"\n{notes.iloc[row, column]}"
+        line = _written(value, apart) + note.rstrip()
+        axis.text(column, row, line, ha="center", va="center", color=ink)
     if best is not None:
         _frame(axis, scores.columns.get_loc(best[1]), scores.index.get_loc(best[0]))
     axis.set_xticks(range(columns), [str(label) for label in scores.columns])

@@ -38,6 +38,16 @@ def test_every_cell_says_its_score_and_spread_where_there_is_one(scores, tmp_pat
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("class weight decay", "learning rate")
 
 
+def test_a_note_stands_below_its_number_and_makes_room(scores, tmp_path, figures):
+    notes = scores.astype(object).map(lambda _: "")
+    notes.iloc[0, 1] = "+0.100\ngain"
+    heatmap(scores, tmp_path / "map.png", score="dice", notes=notes)
+    heatmap(scores, tmp_path / "map.png", score="dice")
+    said = {text.get_position(): text.get_text() for text in figures[0].axes[0].texts}
+    assert (said[1, 0], said[0, 0], said[2, 0]) == ("0.500\n+0.100\ngain", "0.100", "n/a")
+    assert figures[0].get_figheight() > figures[1].get_figheight()
+
+
 def test_the_best_cell_is_framed(scores, tmp_path, figures):
     heatmap(scores, tmp_path / "map.png", score="dice", best=(0.003, 0.8))
     frames = figures[0].axes[0].patches
