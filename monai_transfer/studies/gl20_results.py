@@ -110,7 +110,7 @@ class GL20Results:
         """For the terminal: every start on every modality."""
         title = "Dice on test subjects, ± SD over seeds; below: against the modality's own base"
         table = Table(title=title)
-        table.add_column("start")
+        table.add_column("start", no_wrap=True)
         for modality in MODALITIES:
             table.add_column(modality, justify="right")
         matrix = self.matrix()

@@ -178,5 +178,5 @@ def test_the_command_runs_the_study_and_goes_on_without_what_is_finished(
     }
     finished_at = {path: path.stat().st_mtime_ns for path in out.glob("*/status.json")}
     assert len(finished_at) == 2 + 9
-    assert study_command(tiny) == said
+    assert study_command(tiny).partition("┏")[2] == said.partition("┏")[2]  # the tables
     assert finished_at == {path: path.stat().st_mtime_ns for path in finished_at}
