@@ -120,7 +120,7 @@ def with_core_told_apart(glioma: Pathology) -> Pathology:
 
     Example:
         >>> core = np.ones((1, 1, 2), np.uint8)
-        >>> parts = {"tumour": np.array([[[0.9, 0.2]]]), "necrosis": np.array([[[0.1, 0.7]]])}
+        >>> parts = {"tumour": np.float32([[[0.9, 0.2]]]), "necrosis": np.float32([[[0.1, 0.7]]])}
         >>> with_core_told_apart(Pathology(parts, core)).label.ravel()
         array([3, 1], dtype=uint8)
     """
