@@ -263,7 +263,8 @@ def of_parts(groups: Iterable[Mapping[str, Any]], *parts: str) -> list[dict[str,
     """Those of an adaptation's parameter groups that belong to some of its parts.
 
     Args:
-        groups: of :meth:`~monai_transfer.transfer.Adaptation.parameter_groups`.
+        groups: of :meth:`~monai_transfer.transfer.Adaptation.parameter_groups`, a
+            part's or a layer's each.
         parts: whose groups are wanted.
 
     Returns:
@@ -273,5 +274,5 @@ def of_parts(groups: Iterable[Mapping[str, Any]], *parts: str) -> list[dict[str,
         >>> of_parts([{"name": "segmentor", "params": [], "lr": 0.1}], "critic")
         [{'name': 'critic', 'params': []}]
     """
-    found = [dict(group) for group in groups if group["name"] in parts]
+    found = [dict(group) for group in groups if group["name"].split(".", 1)[0] in parts]
     return found or [{"name": ", ".join(parts), "params": []}]

@@ -277,3 +277,14 @@ def test_a_stopped_run_goes_on_to_the_same_bits(strategy: str, source: Source, t
 def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_rates_that_fall_with_depth_reach_both_parts(source: Source):
+    strategy = {"name": "decayed", "copy": ["*"], "rate_decay": 0.5}
+    network = SegAN(1, filters=4)
+    groups = adapt(network, source, strategy=strategy, modalities=["t1"]).parameter_groups(RATE)
+    for part in network.parts:
+        found = of_parts(groups, part)
+        held = {id(parameter) for group in found for parameter in group["params"]}
+        assert held == {id(parameter) for parameter in network.get_submodule(part).parameters()}
+        assert len({group["lr"] for group in found}) > 2
