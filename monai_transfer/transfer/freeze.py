@@ -192,6 +192,8 @@ def parameter_groups(
         if parameter.requires_grad:
             part = name.split(".", 1)[0]
             group, multiplier = (part, 1.0) if depth is None else depth[name]
+            if group.split(".", 1)[0] != part:  # never run: its depth is that of the last layer
+                group = part
             rate = learning_rate * (rates or {}).get(part, 1.0) * multiplier
             groups.setdefault((group, rate), []).append(parameter)
     if not groups:

@@ -287,4 +287,4 @@ def test_rates_that_fall_with_depth_reach_both_parts(source: Source):
         found = of_parts(groups, part)
         held = {id(parameter) for group in found for parameter in group["params"]}
         assert held == {id(parameter) for parameter in network.get_submodule(part).parameters()}
-        assert len({group["lr"] for group in found}) > 2
+    assert len({group["lr"] for group in of_parts(groups, "segmentor")}) == 8
