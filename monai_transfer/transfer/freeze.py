@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from monai_transfer.errors import InputError
+from monai_transfer.networks.parts import PartedNetwork
 
 _Module = TypeVar("_Module", bound=nn.Module)
 
@@ -188,11 +189,12 @@ def parameter_groups(
         [('1', 0.1)]
     """
     groups: dict[tuple[str, float], list[nn.Parameter]] = {}
+    parted = isinstance(network, PartedNetwork)
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             part = name.split(".", 1)[0]
             group, multiplier = (part, 1.0) if depth is None else depth[name]
-            if group.split(".", 1)[0] != part:  # never run: its depth is that of the last layer
+            if parted and group.split(".", 1)[0] != part:  # never run: as deep as the last layer
                 group = part
             rate = learning_rate * (rates or {}).get(part, 1.0) * multiplier
             groups.setdefault((group, rate), []).append(parameter)
