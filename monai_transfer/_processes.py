@@ -16,6 +16,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
+_UNGUARDED = (
+    "No process can begin. A script that shares work out to processes is imported by each of them: "
+    "what it does belongs under `if __name__ == '__main__':`."
+)
+
+
 class DiedError(RuntimeError):
     """A process ended in the middle of its job, most often for want of memory."""
 
@@ -41,6 +47,7 @@ class Shared(Generic[Job, Result]):
 
         Raises:
             Exception: what the function raises; catch in the function what is to stop no other.
+            RuntimeError: no process can begin.
         """
         if self.workers == 1 or len(jobs) < 2:
             for job in jobs:
@@ -74,8 +81,12 @@ class Shared(Generic[Job, Result]):
         with _pool(1) as pool:
             try:
                 with _uninterrupted():
-                    future = pool.submit(self.function, job)
-                return future.result()
+                    began = pool.submit(os.getpid)
+                began.result()
+            except BrokenProcessPool as error:
+                raise RuntimeError(_UNGUARDED) from error
+            try:
+                return pool.submit(self.function, job).result()
             except BrokenProcessPool:
                 return DiedError("the process ended, most often for want of memory")
 

@@ -62,6 +62,14 @@ def test_only_the_job_that_kills_its_process_is_lost(main: Path):
     assert sorted(done.stdout.split("\n")[:-1]) == ["a A", "b B", "c C", "dies DiedError"]
 
 
+def test_a_script_that_begins_itself_again_in_every_process_is_told_so(main: Path):
+    main.write_text(MAIN.replace('if __name__ == "__main__"', "if True"))
+    done = subprocess.run(command(main, 2, "a", "b"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert not done.stdout
+    assert done.stderr.rstrip().endswith("belongs under `if __name__ == '__main__':`.")
+
+
 def test_no_process_outlives_who_started_it(main: Path):
     with subprocess.Popen(command(main, 2, "sleeps", "sleeps")) as running:
         started: list[Path] = []
