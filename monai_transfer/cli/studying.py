@@ -1,11 +1,18 @@
 """The verb ``study``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monai_transfer.cli.tuning import ManyValues
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Seeds = Annotated[
+    list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
+]
 
 study = typer.Typer(help="A paper's questions, asked again of this package by one command.")
 
@@ -24,9 +31,7 @@ def g17(
         list[int] | None,
         typer.Option(metavar="K ...", help="Last layers tuned, of 15; else 1, 3, 6, 9, 12, 15."),
     ] = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
-    ] = None,
+    seeds: Seeds = None,
     steps: Annotated[int, typer.Option(min=1, help="Of 128 patches, of every training.")] = 200,
     source_epochs: Annotated[int, typer.Option(min=1, help="Of the source's training.")] = 12,
     dataset_dir: Annotated[
@@ -42,8 +47,6 @@ def g17(
 
     Example: `monai-transfer study g17 --cases 2 5 --tuned 3 15 --seeds 0 --output-dir runs/g17`
     """
-    from rich.console import Console
-
     from monai_transfer.studies import G17, verdict_table
 
     defaults = G17(output_dir)
@@ -59,9 +62,7 @@ def g17(
         dataset_dir=dataset_dir,
     )
     results = plan.run()
-    console = Console()
-    console.print(results.table(), verdict_table(results.verdicts()))
-    typer.echo(f"Tables and pictures are in {output_dir}.")
+    _tell(output_dir, results.table(), verdict_table(results.verdicts()))
 
 
 @study.command(cls=ManyValues)
@@ -73,9 +74,7 @@ def gl20(
     cases: Annotated[
         int | None, typer.Option(min=1, help="Training cases; else all that there are.")
     ] = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
-    ] = None,
+    seeds: Seeds = None,
     models: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME ...", help="Of the four of all modalities; else all of them."),
@@ -96,8 +95,6 @@ def gl20(
 
     Example: `monai-transfer study gl20 --models segan segan-io --seeds 0 --output-dir runs/gl20`
     """
-    from rich.console import Console
-
     from monai_transfer.studies import GL20, verdict_table
 
     defaults = GL20(output_dir)
@@ -113,9 +110,7 @@ def gl20(
         filters=filters,
     )
     results = plan.run()
-    console = Console()
-    console.print(results.models_table(), results.table(), verdict_table(results.verdicts()))
-    typer.echo(f"Tables and pictures are in {output_dir}.")
+    _tell(output_dir, results.models_table(), results.table(), verdict_table(results.verdicts()))
 
 
 @study.command(cls=ManyValues)
@@ -128,9 +123,7 @@ def z22(
         list[int] | None,
         typer.Option(metavar="N ...", help="Training cases with stroke; else 4 and 14."),
     ] = None,
-    seeds: Annotated[
-        list[int] | None, typer.Option(metavar="SEED ...", help="Repeats; else 0, 1 and 2.")
-    ] = None,
+    seeds: Seeds = None,
     sources: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME ...", help="Of the six sources; else all of them."),
@@ -152,8 +145,6 @@ def z22(
 
     Example: `monai-transfer study z22 --cases 10 --seeds 0 --output-dir runs/z22`
     """
-    from rich.console import Console
-
     from monai_transfer.studies import Z22, verdict_table
 
     defaults = Z22(output_dir)
@@ -170,6 +161,11 @@ def z22(
         imagenet=imagenet,
     )
     results = plan.run()
-    console = Console()
-    console.print(results.table(), results.table("one"), verdict_table(results.verdicts()))
+    _tell(output_dir, results.table(), results.table("one"), verdict_table(results.verdicts()))
+
+
+def _tell(output_dir: Path, *tables: "Table") -> None:
+    from rich.console import Console
+
+    Console().print(*tables)
     typer.echo(f"Tables and pictures are in {output_dir}.")
