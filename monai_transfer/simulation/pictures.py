@@ -18,9 +18,11 @@ PICTURES = 32
 """Most pictures in a stack; each is drawn on its own, and neighbours have nothing in common."""
 
 _STACK_MM = 128.0  # what Zoetmulder 2022 leaves of the template's slices in the shortest case
-_OBJECTS = (1, 5)
-_RADIUS = (0.15, 0.45)  # of the picture's side
-_GROUND, _SURFACE = (0.1, 0.35), (0.45, 0.7)  # mean grey values: objects stand out
+_OBJECTS = (1, 4)
+_RADIUS = (0.25, 0.45)  # of the picture's side
+_GROUND = (0.1, 0.35)  # mean grey value
+_SURFACES = {"disc": (0.36, 0.44), "polygon": (0.48, 0.56), "bar": (0.6, 0.68), "ring": (0.72, 0.8)}
+_FAINT, _STRONG = (0.05, 0.1), (0.15, 0.3)  # contrast of ground and light; of objects
 _GREY_LEVELS = 1000.0
 
 _Positions: TypeAlias = npt.NDArray[np.float64]
@@ -116,25 +118,30 @@ def draw_picture(rng: np.random.Generator, side: int) -> tuple[Array, Labels]:
         ((64, 64), True)
     """
     ground = TEXTURES[int(rng.integers(len(TEXTURES)))]
-    picture = _surface(rng, ground, side=side, grey=_GROUND)
+    picture = _surface(rng, ground, side=side, grey=_GROUND, contrast=_FAINT)
     label = np.zeros((side, side), np.uint8)
     kinds = list(OBJECT_VALUES)
     for _ in range(int(rng.integers(*_OBJECTS))):
         kind = kinds[int(rng.integers(len(kinds)))]
         _paint(rng, kind, picture=picture, label=label)
-    light = _surface(rng, "gradient", side=side, grey=(0.2, 0.8))
-    picture *= 0.7 + 0.6 * light  # the whole scene is lit from one side
+    light = _surface(rng, "gradient", side=side, grey=(0.2, 0.8), contrast=_FAINT)
+    picture *= 0.85 + 0.3 * light  # the whole scene is lit from one side
     blurred = ndimage.gaussian_filter(picture, float(rng.uniform(0.2, 0.8)))
     grain = float(rng.uniform(0.005, 0.03)) * rng.standard_normal((side, side), dtype=np.float32)
     return np.clip(blurred + grain, 0.0, 1.0).astype(np.float32), label
 
 
 def _surface(
-    rng: np.random.Generator, family: str, *, side: int, grey: tuple[float, float]
+    rng: np.random.Generator,
+    family: str,
+    *,
+    side: int,
+    grey: tuple[float, float],
+    contrast: tuple[float, float],
 ) -> Array:
-    """A texture with a mean, within the given limits, and a contrast of its own."""
-    mean, contrast = float(rng.uniform(*grey)), float(rng.uniform(0.05, 0.18))
-    return np.float32(mean) + np.float32(contrast) * draw_texture(rng, family, side=side)
+    """A texture whose mean and standard deviation lie within the given limits."""
+    mean, deviation = float(rng.uniform(*grey)), float(rng.uniform(*contrast))
+    return np.float32(mean) + np.float32(deviation) * draw_texture(rng, family, side=side)
 
 
 def _paint(rng: np.random.Generator, kind: str, *, picture: Array, label: Labels) -> None:
@@ -150,6 +157,6 @@ def _paint(rng: np.random.Generator, kind: str, *, picture: Array, label: Labels
     shadow = np.clip(1.0 - outside / (0.04 * side), 0.0, 1.0).astype(np.float32)
     picture *= 1.0 - np.float32(rng.uniform(0.0, 0.4)) * shadow
     shading = np.float32(rng.uniform(-0.25, 0.25)) * u.astype(np.float32)
-    surface = _surface(rng, texture, side=side, grey=_SURFACE) * (1.0 + np.clip(shading, -0.4, 0.4))
-    picture += covered * (surface - picture)
+    surface = _surface(rng, texture, side=side, grey=_SURFACES[shape], contrast=_STRONG)
+    picture += covered * (surface * (1.0 + np.clip(shading, -0.4, 0.4)) - picture)
     label[covered > 0.5] = OBJECT_VALUES[kind]

@@ -14,7 +14,7 @@ from monai_transfer.errors import InputError
 from monai_transfer.simulation.request import ASIDE, Request
 from monai_transfer.simulation.visits import manifests_of
 
-REVISION = 11
+REVISION = 12
 """Raised whenever the same seed gives other voxels, so that old cohorts are not mixed with new."""
 
 RECORD = "simulation.json"

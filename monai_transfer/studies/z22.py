@@ -23,6 +23,9 @@ from monai_transfer.studies.z22_results import DETECTED, IMAGENET, SCORES, SCRAT
 BATCH: Final = 32
 """Slices of a step."""
 
+MORE_PICTURES: Final = 4
+"""Stacks of natural pictures for one brain: pictures are plentiful, and few are learnt by heart."""
+
 
 @dataclass(frozen=True)
 class SourceTask:
@@ -113,7 +116,7 @@ class Z22:
             simulate_cohort(
                 disease,
                 self.output_dir / disease,
-                subjects=self.subjects,
+                subjects=self.subjects * (MORE_PICTURES if disease == "natural" else 1),
                 spacing_mm=self.spacing_mm,
                 workers=os.cpu_count() or 1,
             )
