@@ -16,7 +16,7 @@ import argparse
 import logging
 import time
 import warnings
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from monai_transfer.transforms import ContiguousSlicesd, SliceDataset
 
 CONFIG = Path(__file__).parents[2] / "bundles" / "segan_source" / "configs" / "train.json"
 BATCH, CPU = 32, torch.device("cpu")
-Subjects = list[dict[str, torch.Tensor]]
+Subjects = list[Any]
 Trained = tuple[Trainer, nn.Module]
 """A trainer of one epoch, and what it trains."""
 
@@ -66,7 +66,7 @@ class Parts:
     """CPU seconds of each part of a SegAN's steps: marks before and after what it has attached."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self.last = 0.0
 
     def before(self, engine: Engine) -> None:
@@ -97,7 +97,7 @@ class Parts:
         self.last = now
 
 
-def volumes(size: int, count: int) -> list[dict[str, torch.Tensor]]:
+def volumes(size: int, count: int) -> Subjects:
     """Noise with a brighter box, each the slices of one batch."""
     rng = torch.Generator().manual_seed(0)
     image = 0.5 * torch.rand((count, 1, size, size, BATCH), generator=rng)
@@ -114,7 +114,8 @@ def segan(subjects: Subjects, critic: str, filters: int, parts: Parts) -> Traine
     config.read_config(CONFIG)
     stay_alive, clipping = config["train#handlers"][:2]
     changes = {"train#dataset": subjects, "critic": critic, "filters": filters, "epochs": 1}
-    config.update(changes | {"train#handlers": [], "each_step": [stay_alive, clipping]})
+    changes |= {"device": "cpu", "train#handlers": [], "each_step": [stay_alive, clipping]}
+    config.update(changes)
     trainer = config.get_parsed_content("train#trainer")
     trainer.add_event_handler(Events.STARTED, parts.before)
     for handler in config.get_parsed_content("each_step"):
@@ -201,12 +202,11 @@ def main() -> None:
         rate, ratio = BATCH * options.batches / seconds, first / seconds
         table.add_row(name, f"{count:,}", f"{rate:,.0f}", f"{ratio:.2f}")
     Console(width=100).print(table)
-    adversarial = {name: parts.seconds for name, (_, _, parts) in best.items() if parts.seconds}
-    table = Table("share of a step", *adversarial, title="where the time goes")
-    for part in dict.fromkeys(
-        [*ENDS.values(), "backward, critic's step", "optimisers", "clipping"]
-    ):
-        shares = [seconds[part] / seconds.total() for seconds in adversarial.values()]
+    timed = {name: parts.seconds for name, (_, _, parts) in best.items() if parts.seconds}
+    table = Table("share of a step", *timed, title="where the time goes")
+    longest = next(iter(timed.values()))
+    for part in sorted(longest, key=lambda part: -longest[part]):
+        shares = (seconds[part] / sum(seconds.values()) for seconds in timed.values())
         table.add_row(part, *(f"{share:.1%}" for share in shares))
     Console(width=100).print(table)
 
