@@ -64,8 +64,8 @@ class CriticInferer(AutocastInferer):
     """How far a mask is from the truth, by :func:`multi_scale_l1` of what the critic sees.
 
     The truth is 0 from itself, without the critic being asked. Nor is it when there is nothing to
-    learn: the critic frozen, and the mask no segmentor's. The segmentor learns through the critic's
-    view of its own mask; that of the truth does not depend on it.
+    learn: the critic frozen, and the mask no segmentor's. While the segmentor learns through the
+    critic, the critic's weights take no gradient; MONAI's trainer would throw it away.
 
     Args:
         amp: as in :class:`~monai_transfer.training.AutocastInferer`.
