@@ -5,7 +5,7 @@ is shown the image beside that counterpart, or beside the true one. What the two
 config's; a batch, the inferers and the losses here are the same for all.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import monai.engines
@@ -15,6 +15,7 @@ from monai.losses import PatchAdversarialLoss
 from monai.losses.adversarial_loss import AdversarialCriterions
 from monai.utils.enums import AdversarialKeys, CommonKeys
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from monai_transfer.errors import InputError, choice
@@ -86,6 +87,29 @@ def unwrapped(network: nn.Module) -> nn.Module:
     parallel = isinstance(network, DataParallel | DistributedDataParallel)
     inner: nn.Module = network.module if parallel else network  # type: ignore[assignment]
     return inner
+
+
+def constant(network: nn.Module) -> Callable[..., Any]:
+    """A network as a function whose weights take no gradient: for what learns through it.
+
+    Without the wrapper of data parallelism, for there is nothing to gather. Batch norm goes on.
+
+    Args:
+        network: as it is called.
+
+    Example:
+        >>> layer, image = nn.Linear(1, 1), torch.ones(1, 1, requires_grad=True)
+        >>> constant(layer)(image).backward()
+        >>> layer.weight.grad is None, torch.equal(image.grad, layer.weight)
+        (True, True)
+    """
+    inner = unwrapped(network)
+    weights = {name: weight.detach() for name, weight in inner.named_parameters()}
+
+    def call(*args: Any) -> Any:
+        return functional_call(inner, weights, args)
+
+    return call
 
 
 def data_parallel(
@@ -191,7 +215,8 @@ class ConditionalInferer(AutocastInferer):
     def __call__(self, inputs: Tensor, network: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Logits for the image and `inputs`, concatenated along the channels, float32."""
         del args
-        return forward(network, torch.cat([kwargs["image"], inputs], dim=1), amp=self.amp)
+        judge = constant(network) if inputs.requires_grad else network
+        return forward(judge, torch.cat([kwargs["image"], inputs], dim=1), amp=self.amp)
 
 
 class ReconstructionGANLoss:

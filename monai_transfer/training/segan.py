@@ -13,7 +13,7 @@ from monai.losses import DiceLoss
 from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
-from monai_transfer.training.adversarial import trained_parameters, unwrapped
+from monai_transfer.training.adversarial import constant, trained_parameters, unwrapped
 from monai_transfer.training.inference import AutocastInferer, forward, has_bfloat16
 
 CLIP = 0.05
@@ -42,8 +42,9 @@ def multi_scale_l1(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
         >>> multi_scale_l1(levels, others)  # (4 · 1 + 2 · 2.5) / 6
         tensor([1.5000])
     """
-    differences = [(a - b).float().abs().flatten(1) for a, b in zip(ours, theirs, strict=True)]
-    return torch.cat(differences, dim=1).mean(dim=1)
+    pairs = zip(ours, theirs, strict=True)
+    sums = [(a - b).float().abs().sum(dim=(1, 2, 3)) for a, b in pairs]  # in any memory format
+    return torch.stack(sums).sum(dim=0) / sum(level[0].numel() for level in ours)
 
 
 class SegmentorInferer(AutocastInferer):
@@ -63,8 +64,8 @@ class CriticInferer(AutocastInferer):
     """How far a mask is from the truth, by :func:`multi_scale_l1` of what the critic sees.
 
     The truth is 0 from itself, without the critic being asked. Nor is it when there is nothing to
-    learn: the critic frozen, and the mask no segmentor's. The segmentor learns through the critic's
-    view of its own mask; that of the truth does not depend on it.
+    learn: the critic frozen, and the mask no segmentor's. While the segmentor learns through the
+    critic, the critic's weights take no gradient; MONAI's trainer would throw it away.
 
     Args:
         amp: as in :class:`~monai_transfer.training.AutocastInferer`.
@@ -79,9 +80,8 @@ class CriticInferer(AutocastInferer):
             return inputs.new_zeros(len(inputs))
         enabled = self.amp and has_bfloat16(image.device)
         with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):
-            ours = network(image, inputs)
-            with torch.set_grad_enabled(not inputs.requires_grad):
-                theirs = network(image, real)
+            critic = constant(network) if inputs.requires_grad else network
+            ours, theirs = critic(image, inputs), critic(image, real)
         return multi_scale_l1(ours, theirs)
 
 

@@ -151,6 +151,19 @@ def test_a_step_is_that_of_two_losses_written_out():
     assert not any(value.requires_grad for value in output.values())
 
 
+def test_the_generator_learns_through_the_discriminator_which_does_not():
+    discriminator = nn.Conv2d(2, 1, 3)
+    image, fake = torch.rand(2, 1, 5, 5), torch.rand(2, 1, 5, 5).requires_grad_()
+    infer = ConditionalInferer(amp=False)
+    logits = infer(fake, discriminator, image=image)
+    assert torch.equal(logits, discriminator(torch.cat([image, fake], dim=1)))
+    logits.sum().backward()
+    assert fake.grad is not None
+    assert discriminator.weight.grad is None
+    infer(fake.detach(), discriminator, image=image).sum().backward()
+    assert discriminator.weight.grad is not None
+
+
 def test_a_batch_shows_both_networks_the_image_whatever_is_true():
     batch = {"image": torch.rand(2, 3, 4, 4), "label": torch.ones(2, 1, 4, 4, dtype=torch.uint8)}
     real, target, more, shown = PrepareConditionalBatch("label")(batch, "cpu")

@@ -102,6 +102,16 @@ def test_levels_count_by_their_size():
     torch.testing.assert_close(multi_scale_l1(ours, theirs), torch.stack(by_hand))
 
 
+def test_a_gradient_lies_in_memory_as_its_features_do():
+    """What is copied into another order, here or further back, is most of the critic's step."""
+    ours = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
+    theirs = torch.rand(2, 3, 4, 5)
+    multi_scale_l1([ours], [theirs]).sum().backward()
+    assert ours.grad is not None
+    assert ours.grad.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(ours.grad, (ours - theirs).sign() / 60)
+
+
 def test_the_dice_term_is_that_of_the_authors_by_hand():
     probability, truth = torch.tensor([0.8, 0.4, 0.0, 0.1]), torch.tensor([1.0, 1.0, 0.0, 0.0])
     # 1 − 2 · 1.2 / (.64 + .16 + .01 + 2) = 1 − 2.4 / 2.81
@@ -145,6 +155,25 @@ def test_the_truth_is_no_distance_from_itself_and_nobody_is_asked():
     truth = torch.ones(3, 1, 4, 4)
     zero = CriticInferer()(truth.clone(), critic, image=torch.rand(3, 1, 4, 4), real=truth)
     assert torch.equal(zero, torch.zeros(3))
+
+
+def test_the_segmentor_learns_through_the_critic_which_does_not(source: Source):
+    """Its weights have no gradient then; the mask's and the batch norms are as if they had one."""
+    network: Any = adapted(source, "continue").network
+    ours, theirs = network.critic, copy.deepcopy(network.critic)
+    image, real = torch.rand(3, 1, 16, 16), torch.ones(3, 1, 16, 16)
+    masks = [torch.full_like(real, 0.5).requires_grad_() for _ in range(2)]
+    CriticInferer(amp=False)(masks[0], ours, image=image, real=real).sum().backward()
+    multi_scale_l1(theirs(image, masks[1]), theirs(image, real)).sum().backward()
+    assert masks[0].grad is not None
+    assert torch.equal(masks[0].grad, masks[1].grad)
+    assert all(weight.grad is None for weight in ours.parameters())
+    assert changed(ours, state_of(theirs)) == set()
+    assert changed(ours, state_of(adapted(source, "continue").network.critic)) == {
+        f"encoder.{step}.norm.{name}"
+        for step in (1, 2)
+        for name in ("running_mean", "running_var", "num_batches_tracked")
+    }
 
 
 def test_both_parts_are_trained_and_only_the_critics_kernels_are_clipped(source: Source):
