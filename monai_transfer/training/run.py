@@ -33,7 +33,8 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     network.to(device)
     for weight in network.parameters():
         if weight.ndim in _CHANNELS_LAST:
-            weight.data = weight.data.contiguous(memory_format=_CHANNELS_LAST[weight.ndim])
+            # contiguous() would leave weights of one channel as they are
+            weight.data = weight.data.to(memory_format=_CHANNELS_LAST[weight.ndim])
     return network
 
 
