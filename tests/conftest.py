@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import random
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -70,6 +71,17 @@ def torchvision_models() -> ModuleType:
         schema = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         torch.library.define(f"torchvision::{name}", schema)
     return importlib.import_module("torchvision.models")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Every test, its fixtures too, draws the same random numbers in whatever order tests run."""
+    import numpy as np
+    import torch
+
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - of the tests themselves and of MONAI
+    torch.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -184,7 +184,8 @@ def score_masks(
         detection = detect_lesions(lesion_overlaps(*masks, spacing_mm=spacing_mm))
         known |= {metric: getattr(detection, name) for metric, name in _LESION_METRICS.items()}
     present = bool(truth.any()), bool(prediction.any())
-    known |= zip(METRICS, EMPTY_MASKS.get(present, ()), strict=False)
+    if present in EMPTY_MASKS:
+        known |= zip(METRICS[:5], EMPTY_MASKS[present], strict=True)
 
     def score(metric: str) -> float:
         if metric in known:

@@ -231,5 +231,5 @@ def best_median_worst(frame: pd.DataFrame, *, metric: str = "dice") -> dict[str,
     means = frame.groupby("subject", sort=False)[metric].mean().dropna()
     ranked = [str(s) for s in means.sort_values(ascending=False, kind="stable").index]
     if len(ranked) < 3:
-        return dict(zip(("best", "worst"), ranked, strict=False))
+        return dict(zip(("best", "worst")[: len(ranked)], ranked, strict=True))
     return {"best": ranked[0], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[-1]}

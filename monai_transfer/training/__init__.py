@@ -2,15 +2,17 @@
 
 from monai_transfer._terminal import console, progress_bar
 from monai_transfer.training.adversarial import (
-    GAN_CRITERIA,
     AdversarialTrainer,
-    ConditionalInferer,
-    GeneratorInferer,
     PrepareConditionalBatch,
-    ReconstructionGANLoss,
     adversarial_losses,
     data_parallel,
     of_parts,
+)
+from monai_transfer.training.autoencoding import (
+    GAN_CRITERIA,
+    ConditionalInferer,
+    GeneratorInferer,
+    ReconstructionGANLoss,
 )
 from monai_transfer.training.best import BestWeights
 from monai_transfer.training.checkpoint import Checkpoint, train
@@ -37,7 +39,6 @@ from monai_transfer.training.randomness import EpochBatches, EpochSampler, Seede
 from monai_transfer.training.reconstruction import ReconstructionSSIM, ScoreReconstructions
 from monai_transfer.training.run import (
     conclude,
-    load_best,
     on_device,
     prepare,
     prepare_inference,
@@ -126,7 +127,6 @@ __all__ = [
     "has_bfloat16",
     "is_program",
     "label_map",
-    "load_best",
     "median_frequency_weights",
     "multi_scale_l1",
     "of_parts",

@@ -18,6 +18,7 @@ from monai_transfer.training.randomness import (
     random_states,
     restore_random_states,
 )
+from monai_transfer.training.run import load_best
 from monai_transfer.training.session import CHECKPOINT, without_alarm
 from monai_transfer.transfer import Adaptation
 
@@ -152,14 +153,15 @@ class Checkpoint:
 
 
 def train(trainer: Engine, checkpoint: Checkpoint) -> None:
-    """Train to the end, or to a signal that ends the run with a checkpoint.
+    """Train to the end and take the best epoch's weights; or to a signal that ends the run.
 
     Args:
         trainer: a MONAI trainer with `checkpoint` among its handlers.
         checkpoint: knows the run.
 
     Raises:
-        Stopped: a signal came.
+        Stopped: a signal came; there is a checkpoint.
+        InputError: a frozen tensor changed, or no epoch was validated.
     """
     session = checkpoint.record.session
     with session.running():
@@ -169,3 +171,4 @@ def train(trainer: Engine, checkpoint: Checkpoint) -> None:
             if session.asked is None or "DataLoader worker" not in str(error):
                 raise
             checkpoint.stop(trainer)  # the signal ended the loader's processes first
+    load_best(checkpoint.adaptation, checkpoint.record)

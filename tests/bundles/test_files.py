@@ -73,7 +73,7 @@ def test_the_page_lists_every_option_with_its_default(bundle: Path):
     }
     built = {"bundle_root", "cohort", "model", "network", "initialize", "run"}
     built |= {"discriminator", "discriminator_model"}
-    built |= {"segmentor_network", "critic_network", "parameter_groups"}
+    built |= {"segmentor_network", "critic_network"}
     built |= {"is_not_rank0", "save_execute_config"}  # see monai_transfer.bundle.tracking
     weights = {"weights": read(bundle, "evaluate.json")["weights"]}
     assert set(listed) == {*plain, *weights} - built

@@ -67,8 +67,7 @@ def test_the_record_says_what_was_asked_on_which_data_and_what_became_of_every_t
     record = read(finished.folder / "run.json")
     config, about = record["config"], finished.about
     assert (config["seed"], config["cases"], config["dataset_dir"]) == (0, 2, about.disease)
-    groups = config.get("parameter_groups", config["optimizer"]["params"])
-    assert groups == "$@adaptation.parameter_groups(@learning_rate)"
+    assert "@adaptation.parameter_groups(@learning_rate)" in config["optimizer"]["params"]
     assert (record["data"]["name"], record["data"]["simulated"]) == (about.manifest, True)
     assert len(record["data"]["sha256"]) == 64
     totals = {k: v["tensors"] for k, v in record["transfer"]["totals"].items()}

@@ -51,7 +51,8 @@ def test_t2_listed_as_another_is_named_with_it(other, cohort, scale):
 
 def test_neither_the_scanners_scale_nor_the_order_of_channels_matters(cohort, scale):
     gain = np.array([3.0, 0.01, 700.0, 1.0])[:, None, None, None]
-    for image, order in zip(cohort[8:], itertools.permutations(range(4)), strict=False):
+    orders = list(itertools.permutations(range(4)))[:8]
+    for image, order in zip(cohort[8:], orders, strict=True):
         names = [NAMES[i] for i in order]
         changed = (gain * image)[list(order)]
         assert exchanged_modalities(own(changed), scale=scale, modalities=names) == []

@@ -78,6 +78,14 @@ def test_sources_come_first_then_every_start_of_every_target(asked: dict[str, An
     ]
 
 
+def test_there_are_more_pictures_than_brains(asked: dict[str, Any], study: Z22):
+    stacks, brains = (
+        len({path.parent for path in (study.output_dir / folder).rglob("*.nii.gz")})
+        for folder in ("natural", "tissue")
+    )
+    assert (stacks, brains) == (48, 12)
+
+
 def test_each_is_the_bundle_s_own_command(asked: dict[str, Any], study: Z22):
     weights = str(study.output_dir / "source-mri-segmentation" / "model.pt")
     for name, (config, folder, given) in {

@@ -27,7 +27,6 @@ from monai_transfer.training import (
     RunRecord,
     StayAlive,
     conclude,
-    load_best,
     prepare,
     train,
 )
@@ -161,6 +160,5 @@ def adversarial_run(
     if at_step is not None:
         run.trainer.add_event_handler(Events.ITERATION_STARTED, at_step)
     train(run.trainer, checkpoint)
-    load_best(adaptation, record)
     conclude(adaptation, record, history)
     return run

@@ -13,7 +13,6 @@ from monai_transfer.training import (
     RunRecord,
     conclude,
     console,
-    load_best,
     on_device,
     prepare,
     prepare_inference,
@@ -22,6 +21,7 @@ from monai_transfer.training import (
     run,
     save_checkpoint,
 )
+from monai_transfer.training.run import load_best
 from monai_transfer.transfer import Adaptation, Source, adapt
 
 MODALITIES = ["t1", "flair"]
@@ -82,6 +82,11 @@ def test_on_device_serves_networks_of_slices_of_volumes_and_of_both():
     assert network[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert network[1].weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert not network[0].weight.is_contiguous()
+
+
+def test_on_device_serves_weights_of_one_channel():
+    network = on_device(torch.nn.Conv2d(1, 3, 3), torch.device("cpu"))
+    assert network.weight.stride() == (9, 1, 3, 1)
 
 
 def test_on_device_keeps_the_proof_of_freezing(adaptation):

@@ -30,7 +30,6 @@ from monai_transfer.training import (
     multi_scale_l1,
     of_parts,
     prepare,
-    train,
 )
 from monai_transfer.transfer import Adaptation, Source, adapt
 
@@ -273,7 +272,8 @@ def segan_run(
     checkpoint.attach(run.trainer)
     if at_step is not None:
         run.trainer.add_event_handler(Events.ITERATION_STARTED, at_step)
-    train(run.trainer, checkpoint)
+    with record.session.running():
+        run.trainer.run()
     adaptation.verify()
     record.session.end("done")
     return adaptation.network

@@ -36,7 +36,6 @@ from monai_transfer.training import (
     class_weights,
     conclude,
     console,
-    load_best,
     prepare,
     train,
 )
@@ -160,7 +159,6 @@ def tiny_run(
     if at_validation is not None:
         validator.add_event_handler(Events.ITERATION_STARTED, at_validation)
     train(trainer, checkpoint)
-    load_best(adaptation, record)
     if fails is not None:
         raise fails
     conclude(adaptation, record, history)

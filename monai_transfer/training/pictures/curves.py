@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ def learning_curve(
     figure = new_figure(7.0, 0.6 + 1.9 * len(panels), layout="constrained")
     axes = list(figure.subplots(len(panels), 1, sharex=True))
     for axis, columns in zip(axes, panels, strict=True):
-        for column, colour in zip(columns, _LINES * len(columns), strict=False):
+        for column, colour in zip(columns, cycle(_LINES)):
             points = history[["epoch", column]].dropna()
             style = {"marker": "." if len(points) <= 60 else "", "linewidth": 1.3}
             axis.plot(*points.to_numpy().T, color=colour, label=_plain(column), **style)

@@ -1,6 +1,7 @@
 """Lesion detection over the cut-offs, as Zoetmulder 2022 draws it."""
 
 import os
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,7 +58,7 @@ def detection_curves(detection: pd.DataFrame, path: str | os.PathLike[str]) -> P
 def _draw(above: Axes, below: Axes, part: pd.DataFrame) -> None:
     subjects = part["subject"].nunique()
     fractions = sorted(set(part["overlap_cutoff_fraction"]))
-    for fraction, style in zip(fractions, _STYLES * len(fractions), strict=False):
+    for fraction, style in zip(fractions, cycle(_STYLES)):
         rows = part[part["overlap_cutoff_fraction"] == fraction]
         sums = rows.groupby("volume_cutoff_ml")[list(_COUNTS)].sum()
         colour, marker, line = style
