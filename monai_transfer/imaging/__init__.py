@@ -1,7 +1,8 @@
 """Algorithms on single images: registration, bias field, brain, intensities; without MONAI."""
 
 from monai_transfer.imaging.expectations import Finding, check_prepared
-from monai_transfer.imaging.image import Image, read_image, write_image
+from monai_transfer.imaging.files import read_image, write_image
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.intensity import scale_percentiles, standardise
 from monai_transfer.imaging.nyul import (
     StandardScale,

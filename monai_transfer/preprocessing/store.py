@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from monai_transfer.imaging.image import Image, read_image, write_image
+from monai_transfer.imaging.files import read_image, write_image
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.nyul import StandardScale, landmarks
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.imaging.registration import LinearTransform, SpatialTransform

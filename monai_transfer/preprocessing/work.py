@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.brain import GivenMask
-from monai_transfer.imaging.image import Image, read_image
+from monai_transfer.imaging.files import read_image
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.nyul import StandardScale
 from monai_transfer.imaging.recipe import Recipe
 from monai_transfer.preprocessing import folders, store

@@ -8,7 +8,7 @@ import pytest
 
 from monai_transfer.data import find_subjects, manifest_path, read_manifest
 from monai_transfer.errors import InputError
-from monai_transfer.imaging.image import read_image
+from monai_transfer.imaging.files import read_image
 from monai_transfer.imaging.registration import LinearRegistration, read_transform
 from monai_transfer.simulation import simulate_cohort, simulate_raw, simulate_subject
 from monai_transfer.simulation.raw_layout import is_complete_raw, raw_folder, write_raw

@@ -10,7 +10,8 @@ import torch
 
 from monai_transfer._types import Mask
 from monai_transfer.errors import InputError
-from monai_transfer.imaging.image import Image, read_image, write_image
+from monai_transfer.imaging.files import read_image, write_image
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.programs import filled, run_program
 
 

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 
 from monai_transfer.errors import InputError, choice
-from monai_transfer.imaging.image import Image, write_image
+from monai_transfer.imaging.files import write_image
+from monai_transfer.imaging.image import Image
 from monai_transfer.imaging.programs import filled, run_program
 from monai_transfer.imaging.registration.files import (
     from_flirt,
