@@ -17,6 +17,8 @@ from monai_transfer.training.pictures.canvas import new_figure, save
 from monai_transfer.training.pictures.styles import line_styles
 
 _LINES: Final = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY)
+_WORDS: Final = {"dice": "Dice", "iou": "IoU", "ssim": "SSIM", "l1": "L1", "auc": "AUC"}
+_LOW_DICE: Final = 0.4
 
 
 def learning_curve(
@@ -32,7 +34,8 @@ def learning_curve(
         history: a row for each epoch; columns ``epoch``, the loss, and the metrics. A metric is NaN
             at epochs without validation.
         path: the picture.
-        metrics: columns to draw; the first chooses the best epoch, the first with its maximum.
+        metrics: columns to draw; the first chooses the best epoch, the first with its maximum. Of a
+            mean over one region the region is not drawn again.
         loss: column of the training loss.
 
     Returns:
@@ -44,7 +47,10 @@ def learning_curve(
     _check_columns("learning_curve", history, ["epoch", loss, *metrics])
     if not metrics:
         raise InputError("learning_curve", "metrics", "name at least one column")
-    panels = [[loss], [metrics[0]], list(metrics[1:])][: 2 + (len(metrics) > 1)]
+    others = list(metrics[1:])
+    if len(others) == 1 and history[others[0]].equals(history[metrics[0]]):
+        others = []
+    panels = [[loss], [metrics[0]], *filter(None, [others])]
     figure = new_figure(7.0, 0.6 + 1.9 * len(panels), layout="constrained")
     axes = list(figure.subplots(len(panels), 1, sharex=True))
     for axis, columns in zip(axes, panels, strict=True):
@@ -86,7 +92,8 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         path: the picture.
 
     Returns:
-        The path. Points are means, bars one sample SD over runs.
+        The path. Points are means, bars one sample SD over runs; the axis ends at 1, or below
+            where all are low.
 
     Raises:
         InputError: no run, or a column is missing.
@@ -108,8 +115,8 @@ def dice_by_region(runs: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         axis.set_title(region)
         axis.set_xlabel("training cases")
         _scale_cases(axis, sorted({int(n) for n in runs["cases"] if n > 0}))
-        axis.set_ylim(0, 1)
         _tidy(axis)
+    axes[0].set_ylim(0, 1 if runs["dice"].max() > _LOW_DICE else None)  # of all, they share it
     axes[0].set_ylabel("Dice, mean ± SD over runs")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=ncols, frameon=False)
@@ -163,4 +170,4 @@ def _tidy(axis: Axes) -> None:
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", " ")
+    return " ".join(_WORDS.get(word, word) for word in name.split("_"))

@@ -44,19 +44,25 @@ def test_loss_criterion_and_regions_have_a_panel_each(history, tmp_path, figures
     assert line(criterion) == [(2, 0.3), (4, 0.6), (5, 0.6)]  # epochs without validation skipped
     assert line(regions, 1) == [(2, 0.4), (4, 0.7), (5, 0.8)]
     names = [text.get_text() for text in regions.get_legend().get_texts()]
-    assert names == ["dice core", "dice whole"]
+    assert names == ["Dice core", "Dice whole"]
 
 
 def test_the_first_of_equally_good_epochs_is_marked_as_best(history, tmp_path, figures):
     learning_curve(history, tmp_path / "curve.png", metrics=["dice_mean", "dice_whole"])
     axes = figures[0].axes
-    assert axes[0].get_title() == "best dice mean 0.600 at epoch 4"
+    assert axes[0].get_title() == "best Dice mean 0.600 at epoch 4"
     assert all(set(axis.lines[-1 - (i == 1)].get_xdata()) == {4} for i, axis in enumerate(axes))
     assert line(axes[1], -1) == [(4, 0.6)]
 
 
 def test_one_metric_needs_no_third_panel(history, tmp_path, figures):
     learning_curve(history, tmp_path / "curve.png", metrics=["dice_mean"])
+    assert len(figures[0].axes) == 2
+
+
+def test_a_mean_over_one_region_is_drawn_once(history, tmp_path, figures):
+    history["dice_lesion"] = history["dice_mean"]
+    learning_curve(history, tmp_path / "curve.png", metrics=["dice_mean", "dice_lesion"])
     assert len(figures[0].axes) == 2
 
 
@@ -122,6 +128,15 @@ def test_strategies_stand_beside_each_other_at_ticks_of_the_true_cases(tmp_path,
     left, right = (c[0].get_xdata().astype(float) for c in axis.containers)
     assert (left < right).all()
     np.testing.assert_allclose([left, right], [[4, 20]] * 2, rtol=0.03)
+
+
+@pytest.mark.parametrize(("dice", "low", "high"), [(0.01, 0.11, 0.13), (0.4, 1.0, 1.0)])
+def test_curves_near_zero_fill_their_axis(dice, low, high, tmp_path, figures):
+    dice_by_region(runs(all={4: [dice], 20: [dice]}), tmp_path / "dice.png")
+    for axis in figures[0].axes:  # the second region's Dice is higher by 0.1
+        bottom, top = axis.get_ylim()
+        assert bottom == 0
+        assert low <= top <= high
 
 
 def test_a_strategy_without_training_cases_is_a_level_line(tmp_path, figures):
