@@ -74,6 +74,17 @@ def require_same_end(folder: Path, whole: Path) -> None:
     assert {p.name for p in folder.iterdir()} == {p.name for p in whole.iterdir()}
 
 
+def test_a_run_leaves_the_weights_of_the_best_epoch(run: Callable[..., str], tmp_path: Path):
+    validated: dict[str, torch.Tensor] = {}
+
+    def keep(engine: Any) -> None:
+        validated.update({name: w.clone() for name, w in engine.network.state_dict().items()})
+
+    run(epochs=3, at_validation=keep)  # after the second epoch, and one more epoch is trained
+    left = torch.load(tmp_path / "run" / "model.pt", weights_only=True)
+    torch.testing.assert_close(left, validated, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     "case", [(2, 0, 0, 1), (3, 0, 2, 2), (5, 2, 0, 2), (6, 0, 0, 2), (10, 2, 2, 4)], ids=str
 )
