@@ -1,14 +1,14 @@
 """One subject from its files to its folder: what a worker does."""
 
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
+from monai_transfer._threads import one_thread
 from monai_transfer.errors import InputError
 from monai_transfer.imaging.brain import GivenMask
 from monai_transfer.imaging.files import read_image
@@ -92,7 +92,7 @@ class Outcome:
 def run(job: Job) -> Outcome:
     """Prepare a subject unless it is there already; whatever goes wrong is told, not raised."""
     try:
-        with _one_thread():
+        with one_thread(), threadpool_limits(1):  # whatever the number of workers
             return _run(job)
     except InputError as fault:
         return Outcome("failed", reason=_told(fault))
@@ -162,17 +162,3 @@ def _read(job: Job, path: str, what: str) -> Image:
     except InputError as fault:
         where = f"{what} {path}"
         raise InputError(where, fault.what, fault.rule, got=fault.got, todo=fault.todo) from fault
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums are then always taken in the same order, whatever the number of workers."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -174,7 +174,8 @@ class GL20:
 
     def _training(self, at: Mapping[str, Any], options: Mapping[str, Any]) -> Cell:
         course = {"cases": self.cases, "epochs": self.epochs, "patience": self.patience}
-        return self._cell(at, {**course, "seed": at["seed"], **options})
+        plain = {"domain_randomisation": 0.0}  # flips aside, as the paper
+        return self._cell(at, {**course, **plain, "seed": at["seed"], **options})
 
     def _cell(self, at: Mapping[str, Any], options: Mapping[str, Any]) -> Cell:
         data = {

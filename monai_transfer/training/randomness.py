@@ -6,7 +6,6 @@ processes, nor an interruption, nor what was cached before changes it.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import ignite.distributed as idist
@@ -16,6 +15,8 @@ from monai.data import CacheDataset
 from monai.transforms import Compose
 from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
+
+from monai_transfer._threads import one_thread
 
 
 class Draw(NamedTuple):
@@ -140,21 +141,8 @@ class SeededCacheDataset(CacheDataset):
             return super().__getitem__(index)
         state = np.random.SeedSequence([self.seed, *index]).generate_state(1)
         self.transform.set_random_state(seed=int(state[0]))
-        with _one_thread():
+        with one_thread():  # as in a loader process
             return super().__getitem__(index.item)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """As in a loader process: with more threads, sums are taken in another order."""
-    threads = torch.get_num_threads()
-    if threads > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if threads > 1:
-            torch.set_num_threads(threads)
 
 
 def random_states() -> dict[str, Any]:

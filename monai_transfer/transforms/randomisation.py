@@ -66,8 +66,8 @@ def randomise_domain(strength: float = 1.0) -> Compose:
             and half the resolution; other values scale these ranges, save the resolution's.
 
     Returns:
-        A transform of dictionaries with ``image`` (c, x, y, z) and ``label``; it draws anew on
-        each call.
+        A transform of dictionaries with ``image`` (c, x, y, z) and, if there is one, ``label``; it
+        draws anew on each call.
 
     Raises:
         InputError: a strength not in (0, 2].
@@ -93,6 +93,7 @@ def randomise_domain(strength: float = 1.0) -> Compose:
         scale_range=(size,) * 3,
         mode=["bilinear", "nearest"],
         padding_mode="zeros",
+        allow_missing_keys=True,
     )
     scanner = Compose(
         [

@@ -1,23 +1,30 @@
 """Zoetmulder's slices as a dataset: views of volumes that are cached once."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from monai_transfer._threads import one_thread
 from monai_transfer.errors import InputError
 from monai_transfer.transforms.naming import blamed_on, subject_of
+from monai_transfer.transforms.randomisation import randomise_domain
 from monai_transfer.transforms.slices import slice_presence, slices_with_image
 
 T = TypeVar("T")
 
+
 _LEFT_RIGHT = 2
 """Axis of x in a batch (slice, channel, x, y)."""
+
+_Slices: TypeAlias = dict[str, Tensor]
+"""``image`` (z, channel, x, y), and ``label`` likewise, or what is present (z, values)."""
 
 
 class SliceDataset(Dataset[dict[str, Any]]):
@@ -27,10 +34,11 @@ class SliceDataset(Dataset[dict[str, Any]]):
     extracted brain. Those that a preset drops are not there at all. A subject's slices are those
     of its volume, so that a split by subject is a split of slices.
 
-    Nothing is copied: the dataset holds views of the volumes it is given, and a batch is stacked
-    from them in one step. They are copied fastest where slices are contiguous in memory, see
-    :class:`~monai_transfer.transforms.ContiguousSlicesd`. What an item is depends on the seed, the
-    epoch and its number only. Give the loader the dataset's :meth:`collate`: a batch comes ready.
+    Nothing is copied, unless domains are randomised: the dataset holds views of the volumes it is
+    given, and a batch is stacked from them in one step. They are copied fastest where slices are
+    contiguous in memory, see :class:`~monai_transfer.transforms.ContiguousSlicesd`. What an item is
+    depends on the seed, the epoch and its number only. Give the loader the dataset's
+    :meth:`collate`: a batch comes ready.
 
     Args:
         subjects: dictionaries with ``image`` (channel, x, y, z) and ``label`` (1, x, y, z), class
@@ -42,6 +50,10 @@ class SliceDataset(Dataset[dict[str, Any]]):
         presence_values: ``label`` then says which of these class indices occur in the slice;
             ``None``: it is the slice of the label map.
         labelled: ``False`` for an auto-encoder: labels are not looked at, and batches have none.
+        domain_randomisation: strength of :func:`~monai_transfer.transforms.randomise_domain`, by
+            which each subject of each epoch is another scanner's and in another pose, all of its
+            slices alike; 0 leaves it out. Images must lie in [0, 1] then, their background at 0.
+            Which slices there are stays; one may come empty that the pose has moved off the brain.
 
     Items are asked for by number, or by (epoch, number), as
     :class:`~monai_transfer.training.EpochBatches` does; an array of numbers gives a batch. A number
@@ -49,11 +61,11 @@ class SliceDataset(Dataset[dict[str, Any]]):
 
     Raises:
         InputError: no subject, or none with a slice that is not empty; a subject, which is named,
-            whose shapes do not fit.
+            whose shapes do not fit; a strength not in [0, 2].
 
     Source:
         Zoetmulder 2022, sections 3.2 and 4.1: networks are trained on axial slices. Leaving out
-        empty ones is ours, and so are the flips: the paper names no augmentation.
+        empty ones is ours, and so are flips and other scanners: the paper names no augmentation.
 
     Example:
         >>> image, label = torch.rand(1, 32, 32, 5), torch.zeros(1, 32, 32, 5)
@@ -75,12 +87,15 @@ class SliceDataset(Dataset[dict[str, Any]]):
         flip: bool = False,
         presence_values: Sequence[int] | None = None,
         labelled: bool = True,
+        domain_randomisation: float = 0.0,
     ) -> None:
         self.seed, self.flip, self.epoch = seed, flip, 0
         self.presence_values = None if presence_values is None else list(presence_values)
         self.names: list[str] = []
-        self._images: list[Tensor] = []
-        self._labels: list[Tensor] = []  # both (z, channel, x, y), or presence (z, values)
+        self._volumes: list[_Slices] = []  # labels as maps
+        self._plain: list[_Slices] = []
+        self._scanner = randomise_domain(domain_randomisation) if domain_randomisation else None
+        self._drawn: dict[int, tuple[int, _Slices]] = {}  # subject → epoch, slices
         places: list[NDArray[np.int32]] = [np.empty((2, 0), np.int32)]
         for number in range(len(subjects)):  # type: ignore[arg-type]
             data: Mapping[Any, Any] = subjects[number]
@@ -106,14 +121,14 @@ class SliceDataset(Dataset[dict[str, Any]]):
         """One slice: ``image`` (channel, x, y), ``label`` (1, x, y) or (values,), ``subject``."""
         epoch, item = index if isinstance(index, tuple) else (self.epoch, index)
         items = np.atleast_1d(item)
-        batch = self._batch(items, self._flipped(epoch)[items])
+        batch = self._batch(items, [epoch] * len(items))
         return batch if np.ndim(item) else {key: values[0] for key, values in batch.items()}
 
     def __getitems__(self, indices: Sequence[Any]) -> dict[str, Any]:
         """One ready batch: ``image`` (slice, channel, x, y), ``label``, ``subject``."""
         pairs = [index if isinstance(index, tuple) else (self.epoch, index) for index in indices]
-        flipped = np.array([self._flipped(int(epoch))[item] for epoch, item in pairs])
-        return self._batch(np.array([item for _, item in pairs]), flipped)
+        epochs, items = zip(*pairs, strict=True)
+        return self._batch(np.array(items), epochs)
 
     @staticmethod
     def collate(batch: T) -> T:
@@ -126,35 +141,63 @@ class SliceDataset(Dataset[dict[str, Any]]):
         if image.ndim != 4:
             rule, got = "be (channel, x, y, z)", tuple(image.shape)
             raise InputError("subject", "image shape", rule, got=got)
-        slices = image.movedim(-1, 0)
-        if self._images and slices.shape[1:] != (wanted := self._images[0].shape[1:]):
+        volume = {"image": image.movedim(-1, 0)}
+        size = volume["image"].shape[1:]
+        if self._volumes and size != (wanted := self._volumes[0]["image"].shape[1:]):
             rule = f"be {tuple(wanted)}, (channel, x, y) as in {self.names[0]}"
-            raise InputError("subject", "shape of a slice", rule, got=tuple(slices.shape[1:]))
-        self._images.append(slices)
+            raise InputError("subject", "shape of a slice", rule, got=tuple(size))
         if label is not None:
-            self._labels.append(self._label(label, (1, *image.shape[1:])))
+            label = convert_to_tensor(label, track_meta=False)
+            if label.shape != (shape := (1, *image.shape[1:])):
+                rule = f"be {shape}, one channel on the grid of the image"
+                raise InputError("subject", "label shape", rule, got=tuple(label.shape))
+            volume["label"] = label.movedim(-1, 0)
+        self._volumes.append(volume)
+        self._plain.append(self._said(volume))
         return slices_with_image(image).nonzero().flatten().cpu().numpy().astype(np.int32)
 
-    def _label(self, label: Any, shape: tuple[int, ...]) -> Tensor:
-        """The view of a label map, or what is present in each of its slices."""
-        label, values = convert_to_tensor(label, track_meta=False), self.presence_values
-        if label.shape != shape:
-            rule = f"be {shape}, one channel on the grid of the image"
-            raise InputError("subject", "label shape", rule, got=tuple(label.shape))
-        return label.movedim(-1, 0) if values is None else slice_presence(label, values)
+    def _said(self, volume: _Slices) -> _Slices:
+        """What is said of a volume's slices: their label maps, or what is present in them."""
+        if self.presence_values is None or "label" not in volume:
+            return volume
+        present = slice_presence(volume["label"].movedim(0, -1), self.presence_values)
+        return {**volume, "label": present}
 
-    def _batch(self, items: NDArray[np.intp], flipped: NDArray[np.bool_]) -> dict[str, Any]:
+    def _batch(self, items: NDArray[np.intp], epochs: Sequence[int]) -> dict[str, Any]:
         subject, z = self._places[:, items].tolist()
-        places = list(zip(subject, z, strict=True))
-        batch: dict[str, Any] = {"image": torch.stack([self._images[s][k] for s, k in places])}
-        if self._labels:
-            batch["label"] = torch.stack([self._labels[s][k] for s, k in places])
+        seen = [self._slices(s, int(epoch)) for s, epoch in zip(subject, epochs, strict=True)]
+        places = list(zip(seen, z, strict=True))
+        batch: dict[str, Any] = {
+            key: torch.stack([slices[key][k] for slices, k in places]) for key in seen[0]
+        }
+        flipped = np.array([self._flipped(int(e))[i] for e, i in zip(epochs, items, strict=True)])
         if flipped.any():
             mirrored = torch.from_numpy(flipped).to(batch["image"].device)
             maps = [key for key in batch if key == "image" or self.presence_values is None]
             for key in maps:
                 batch[key][mirrored] = batch[key][mirrored].flip(_LEFT_RIGHT)
         return {**batch, "subject": [self.names[s] for s in subject]}
+
+    def _slices(self, subject: int, epoch: int) -> _Slices:
+        """A subject's slices as they are in an epoch."""
+        if self._scanner is None:
+            return self._plain[subject]
+        if subject not in self._drawn or self._drawn[subject][0] != epoch:
+            self._drawn[subject] = epoch, self._draw(self._scanner, subject, epoch)
+        return self._drawn[subject][1]
+
+    def _draw(self, scanner: Compose, subject: int, epoch: int) -> _Slices:
+        """Them in another pose, as another scanner sees them."""
+        volume = self._volumes[subject]
+        state = np.random.SeedSequence([self.seed, epoch, subject]).generate_state(1)
+        scanner.set_random_state(seed=int(state[0]))
+        with one_thread():  # as in a loader process
+            seen: Any = scanner({key: slices.movedim(0, -1) for key, slices in volume.items()})
+        drawn = {
+            key: convert_to_tensor(seen[key], track_meta=False).to(slices.dtype).movedim(-1, 0)
+            for key, slices in volume.items()
+        }
+        return self._said({key: slices.contiguous() for key, slices in drawn.items()})
 
     def _flipped(self, epoch: int) -> NDArray[np.bool_]:
         """Whether each item of an epoch is mirrored."""

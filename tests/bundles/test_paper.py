@@ -115,6 +115,7 @@ def test_what_giacomello_publishes_of_a_training(name: str):
         (group,) = built.param_groups
         assert (group["name"], group["lr"], group["weight_decay"]) == (part, 2e-5, 0)
     assert (parser["patience"], parser["val_interval"]) == (500, 1)
+    assert (parser["flip"], parser["domain_randomisation"]) == (False, 0)
     assert parser.get_parsed_content("loss").dice_weight == 1
     chain = parser.get_parsed_content("train#preprocessing").transforms
     (sized,) = (step for step in chain if isinstance(step, ResizeWithPadOrCropd))

@@ -97,7 +97,13 @@ def test_each_is_the_bundle_s_own_command(asked: dict[str, Any], study: GL20):
         ),
         "kind-base_modality-t2_seed-0": (
             "segan_source",
-            {"modalities": "['t2']", "critic": "concatenated", "patience": "2", "cases": "$None"},
+            {
+                "modalities": "['t2']",
+                "critic": "concatenated",
+                "patience": "2",
+                "cases": "$None",
+                "domain_randomisation": "0.0",
+            },
         ),
         "kind-untuned_source-flair_modality-t1_seed-1": (
             "evaluate.json",

@@ -7,7 +7,7 @@ from monai.data import CacheDataset, DataLoader
 
 from monai_transfer.errors import InputError
 from monai_transfer.training import EpochBatches, EpochSampler
-from monai_transfer.transforms import ContiguousSlicesd, SliceDataset
+from monai_transfer.transforms import ContiguousSlicesd, SliceDataset, randomise_domain
 
 EMPTY = {0: (), 1: (0, 1), 2: (5,)}
 """Slices of each subject that are 0."""
@@ -98,10 +98,10 @@ def test_the_cached_volumes_are_never_changed_and_never_copied(subjects):
     slices = SliceDataset(cached, flip=True)
     batch = epoch_of(slices, 1)
     batch["image"] += 1
-    for one, kept, held in zip(cached, before, slices._images, strict=True):
+    for one, kept, held in zip(cached, before, slices._volumes, strict=True):
         assert torch.equal(torch.as_tensor(one["image"]), kept)
-        assert held.data_ptr() == one["image"].data_ptr()
-        assert held.is_contiguous()
+        assert held["image"].data_ptr() == one["image"].data_ptr()
+        assert held["image"].is_contiguous()
 
 
 def test_presence_is_that_of_the_slices_voxels_and_not_mirrored(subjects):
@@ -132,9 +132,73 @@ def test_a_number_alone_is_of_the_epoch_that_was_set(dataset):
     assert sum(1 for _ in slices) == 13  # ends where there are no more
 
 
+@pytest.fixture
+def brains(subjects) -> list[dict]:
+    """As a preset leaves them: in [0, 1], around them 0."""
+    found = []
+    for one in subjects:
+        image = one["image"].abs() / one["image"].abs().max()
+        image[:, :2] = 0
+        found.append({**one, "image": image})
+    return found
+
+
+def test_a_subject_of_an_epoch_is_one_draw_of_another_scanner(brains):
+    epoch = epoch_of(SliceDataset(brains, seed=3, domain_randomisation=1.0), 2)
+    for number, one in enumerate(brains):
+        chain = randomise_domain(1.0)
+        state = np.random.SeedSequence([3, 2, number]).generate_state(1)
+        chain.set_random_state(int(state[0]))
+        expected = chain({"image": one["image"], "label": one["label"]})
+        kept = [z for z in range(one["image"].shape[-1]) if z not in EMPTY[number]]
+        of_it = [i for i, name in enumerate(epoch["subject"]) if name == one["subject"]]
+        for key in ("image", "label"):
+            wanted = torch.as_tensor(expected[key])[..., kept].as_subclass(torch.Tensor)
+            assert torch.equal(epoch[key][of_it].movedim(0, -1), wanted.to(one[key].dtype)), key
+
+
+def test_scanners_change_from_epoch_to_epoch_and_never_the_cached_volumes(brains):
+    before = [{key: one[key].clone() for key in ("image", "label")} for one in brains]
+    slices = SliceDataset(brains, seed=3, domain_randomisation=2.0)
+    epochs = [epoch_of(slices, epoch) for epoch in (1, 2, 1)]
+    for key in ("image", "label"):
+        assert torch.equal(epochs[0][key], epochs[2][key])
+        assert all(torch.equal(a[key], b[key]) for a, b in zip(brains, before, strict=True))
+    assert not torch.equal(epochs[0]["image"], epochs[1]["image"])
+    assert epochs[0]["image"].min() == 0
+    assert epochs[0]["image"].max() <= 1
+    assert {type(epochs[0][key]) for key in ("image", "label")} == {torch.Tensor}
+
+
+def test_a_batch_of_scanners_of_several_epochs_is_its_items_stacked(brains):
+    slices = SliceDataset(brains, flip=True, domain_randomisation=1.0)
+    indices = [(1, 5), (2, 5), 7, (1, 12), (0, 7), -1]
+    batch = slices.__getitems__(indices)
+    items = [slices[index] for index in indices]
+    for key in ("image", "label"):
+        assert torch.equal(batch[key], torch.stack([item[key] for item in items]))
+
+
+def test_presence_is_that_of_the_map_in_its_new_pose(brains):
+    options = {"seed": 3, "domain_randomisation": 2.0}
+    told = SliceDataset(brains, presence_values=[0, 3], **options)
+    for epoch in range(1, 9):
+        label = epoch_of(SliceDataset(brains, **options), epoch)["label"].flatten(1)
+        present = torch.stack([(label == value).any(dim=1) for value in (0, 3)], dim=1)
+        assert torch.equal(epoch_of(told, epoch)["label"], present.float())
+
+
+def test_without_labels_scanners_are_the_same(brains):
+    images = [{**one, "label": "a/path.nii"} for one in brains]
+    alone = epoch_of(SliceDataset(images, labelled=False, domain_randomisation=1.0), 3)
+    whole = epoch_of(SliceDataset(brains, domain_randomisation=1.0), 3)
+    assert torch.equal(alone["image"], whole["image"])
+
+
+@pytest.mark.parametrize("scanners", [0.0, 1.0])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_loaders_processes_and_samplers_do_not_change_what_is_drawn(dataset, workers):
-    slices = dataset(flip=True)
+def test_loaders_processes_and_samplers_do_not_change_what_is_drawn(brains, workers, scanners):
+    slices = SliceDataset(brains, seed=3, flip=True, domain_randomisation=scanners)
     singly, whole = EpochSampler(slices, seed=5), EpochBatches(slices, 5, seed=5)
     common = {"num_workers": workers, "collate_fn": slices.collate}
     loaders = [
@@ -176,3 +240,8 @@ def with_one(**entries) -> list[dict]:
 def test_subjects_that_cannot_be_drawn_from_are_named(subjects, message):
     with pytest.raises(InputError, match=message):
         SliceDataset(subjects)
+
+
+def test_a_strength_out_of_range_is_refused(subjects):
+    with pytest.raises(InputError, match=r"strength must lie in \(0, 2\], got -1"):
+        SliceDataset(subjects, domain_randomisation=-1.0)
