@@ -187,5 +187,5 @@ def _told(cell: dict[str, Any]) -> str:
 
 def _note(cell: "pd.Series[Any]") -> str:
     """A cell of the picture, below its Dice."""
-    verdict = str(cell["verdict"]).replace(" ", "\n", 1)
+    verdict = "\n".join(str(cell["verdict"]).rsplit(" ", 1))
     return verdict if math.isnan(cell["gain"]) else f"{cell['gain']:+.3f}\n{verdict}"
