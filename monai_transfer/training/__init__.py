@@ -8,6 +8,7 @@ from monai_transfer.training.adversarial import (
     data_parallel,
     of_parts,
 )
+from monai_transfer.training.autocast import bfloat16, has_bfloat16
 from monai_transfer.training.autoencoding import (
     GAN_CRITERIA,
     ConditionalInferer,
@@ -23,7 +24,7 @@ from monai_transfer.training.events import EventLog
 from monai_transfer.training.files import read_checkpoint, save_atomically, save_checkpoint
 from monai_transfer.training.finite import StayFinite
 from monai_transfer.training.handlers import EngineProgress, History, TrainingProgress
-from monai_transfer.training.inference import AutocastInferer, VolumeInferer, has_bfloat16
+from monai_transfer.training.inference import AutocastInferer, VolumeInferer
 from monai_transfer.training.losses import DecayingWeightCrossEntropy, class_weights
 from monai_transfer.training.norms import estimate_norms
 from monai_transfer.training.operating_point import fold_threshold, set_operating_point
@@ -118,6 +119,7 @@ __all__ = [
     "VolumeInferer",
     "WeightClipping",
     "adversarial_losses",
+    "bfloat16",
     "class_weights",
     "conclude",
     "console",

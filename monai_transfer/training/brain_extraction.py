@@ -27,7 +27,7 @@ from monai_transfer.imaging.brain.network import DIVISOR, BrainUNet
 from monai_transfer.imaging.brain.working_grid import normalised
 from monai_transfer.simulation.head_images import draw_pair
 from monai_transfer.simulation.head_labels import HeadLabels, draw_head_labels, real_head_labels
-from monai_transfer.training.inference import has_bfloat16
+from monai_transfer.training.autocast import bfloat16
 
 Report = Callable[[int, float], None]
 
@@ -70,10 +70,9 @@ def train_brain_extraction(
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
     rise = 0.1 if steps != 10 else 0.099  # OneCycleLR divides by its steps less one
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=rise)
-    native = has_bfloat16(torch.device("cpu"))
     for step in range(steps):
         image, target = draw_pair(rng, heads[int(rng.integers(len(heads)))])
-        with torch.autocast("cpu", torch.bfloat16, enabled=native):
+        with bfloat16(torch.device("cpu"), wanted=True):
             logits = network(_batch(normalised(image)))
         loss = _loss(logits.float(), _batch(target))
         optimiser.zero_grad()

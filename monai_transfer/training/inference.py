@@ -1,6 +1,6 @@
 """How a batch or a volume goes through a network: whole where it fits, fast where it can."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,19 +9,7 @@ from monai.inferers import Inferer, SlidingWindowInferer
 from monai.utils import convert_to_dst_type
 from torch import Tensor
 
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is native there; emulated, it is slower than float32.
-
-    On a CPU the answer is no where torch cannot tell (before 2.11, or another architecture).
-
-    Args:
-        device: the one asked about.
-    """
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+from monai_transfer.training.autocast import bfloat16
 
 
 def forward(
@@ -36,8 +24,7 @@ def forward(
         amp: whether to ask for bfloat16.
         **kwargs: for the network.
     """
-    enabled = amp and has_bfloat16(image.device)
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):
+    with bfloat16(image.device, wanted=amp):
         output: Tensor = network(image, *args, **kwargs)
     return output.float()
 

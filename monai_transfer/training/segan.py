@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from monai_transfer.errors import InputError
 from monai_transfer.training.adversarial import constant, trained_parameters, unwrapped
-from monai_transfer.training.inference import AutocastInferer, forward, has_bfloat16
+from monai_transfer.training.autocast import bfloat16
+from monai_transfer.training.inference import AutocastInferer, forward
 
 CLIP = 0.05
 """Largest weight of a critic's convolutions, either way: Xue 2017's and Giacomello 2020's."""
@@ -78,8 +79,7 @@ class CriticInferer(AutocastInferer):
         learns = inputs.requires_grad or bool(trained_parameters(network))
         if not learns or torch.equal(inputs, real):
             return inputs.new_zeros(len(inputs))
-        enabled = self.amp and has_bfloat16(image.device)
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=enabled):
+        with bfloat16(image.device, wanted=self.amp):
             critic = constant(network) if inputs.requires_grad else network
             ours, theirs = critic(image, inputs), critic(image, real)
         return multi_scale_l1(ours, theirs)

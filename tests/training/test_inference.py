@@ -8,8 +8,7 @@ from monai_transfer.networks import PathologyUNet
 from monai_transfer.training import (
     AutocastInferer,
     VolumeInferer,
-    has_bfloat16,
-    inference,
+    autocast,
     on_device,
 )
 
@@ -29,7 +28,7 @@ def image_of(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def with_bfloat16(monkeypatch):
     """Emulated where the processor has none."""
-    monkeypatch.setattr(inference, "has_bfloat16", lambda _device: True)
+    monkeypatch.setattr(autocast, "has_bfloat16", lambda _device: True)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (16, 8, 12), (8, 8, 8)])
@@ -109,29 +108,10 @@ def test_windows_are_in_bfloat16_too(network, with_bfloat16):
 
 @torch.no_grad()
 def test_without_the_hardware_amp_changes_nothing(network, monkeypatch):
-    monkeypatch.setattr(inference, "has_bfloat16", lambda _device: False)
+    monkeypatch.setattr(autocast, "has_bfloat16", lambda _device: False)
     image = image_of(8, 8, 8)
     amp, plain = (VolumeInferer((8,) * 3, amp=amp)(image, network) for amp in (True, False))
     assert torch.equal(amp, plain)
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "answer"),
-    [
-        ({"avx2": True, "avx512_f": True}, False),
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True, "avx512_bf16": False}, True),
-        ({}, False),
-    ],
-)
-def test_bfloat16_is_native_where_the_processor_says_so(capabilities, answer, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert has_bfloat16(CPU) is answer
-
-
-def test_a_torch_that_cannot_tell_means_no(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert has_bfloat16(CPU) is False
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 8), (8, 8, 16)])
