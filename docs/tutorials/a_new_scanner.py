@@ -33,7 +33,7 @@ scans = work / "scans"
 def run(*arguments: str) -> str:
     """A command of this package or of MONAI; what it prints."""
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 size = ["--subjects", "12", "--spacing-mm", "3", "--workers", "2"]

@@ -11,7 +11,7 @@ domains. Here you ask it in small, of simulated patients.
 # Healthy brains, and strokes
 # ---------------------------
 #
-# Sources learn from healthy people, whose tissues and 16 structures are labelled; the target are
+# Sources learn from healthy people, whose tissues and 16 structures are labelled; the targets are
 # patients with a stroke. Both are simulated here: T1 alone, in the space of the MNI template.
 
 import json
@@ -31,7 +31,7 @@ work = Path("choosing_a_source").absolute()
 def run(*arguments: str) -> str:
     """A command of this package or of MONAI; what it prints."""
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 for disease in ("tissue", "stroke"):
@@ -130,7 +130,7 @@ axis.axis("off")
 #
 #     monai-transfer study z22 --output-dir runs/z22
 #
-# Public weights are sources too, where their files are: they want the paper's 64 filters::
+# Public weights are sources too, once their files are on your disk: they want the paper's 64 filters::
 #
 #     python -m monai.bundle run --config_file bundles/stroke_ft/train.json --filters 64 \
 #         --source torchvision:resnet50 --strategy encoder

@@ -5,6 +5,8 @@ Your model outlines brain tumours on FLAIR. The next hospital sends T1 alone. Ma
 on it? If not, do a few labelled T1 scans move it there, and is that any better than to begin anew?
 Giacomello 2020 asked this of SegAN, a network that comes in two parts: a *segmentor*, and a
 *critic* that learns where the segmentor's outlines differ from an expert's.
+
+On two processor cores this page takes two and a half minutes, in a folder that has not seen it yet.
 """
 
 # %%
@@ -35,7 +37,7 @@ patients, datalist = work / "patients", work / "datalist.json"
 def run(*arguments: str) -> str:
     """A command of this package or of MONAI; what it prints."""
     command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 size = ["--subjects", "15", "--spacing-mm", "2", "--seed", "1", "--workers", "2"]
@@ -94,9 +96,11 @@ dice["FLAIR's model, as it is"] = bundle(*evaluate, folder="untuned", **untuned)
 # ``segan_ft`` goes on with the source's weights on another sequence. The published comparison is
 # between tuning both parts (``all``) and tuning the segmentor alone while the critic stays as it
 # is, its batch norm too (``segmentor``); the table that a run prints says what became of every
-# tensor. Beside them a model that begins anew (``scratch``), for as many epochs.
+# tensor. Beside them a model that begins anew (``scratch``), for as many epochs. There are ten of
+# them: after three, the model whose critic is frozen has found nothing yet, and a verdict would be
+# one on the first steps.
 
-course = {"modality": "t1", "epochs": 3}
+course = {"modality": "t1", "epochs": 10}
 for name, strategy in (("segmentor tuned", "segmentor"), ("both tuned", "all")):
     dice[name] = bundle("segan_ft", "train.json", folder=strategy, strategy=strategy, **course)
 dice["from scratch"] = bundle(
