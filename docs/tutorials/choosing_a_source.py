@@ -130,7 +130,8 @@ axis.axis("off")
 #
 #     monai-transfer study z22 --output-dir runs/z22
 #
-# Public weights are sources too, once their files are on your disk: they want the paper's 64 filters::
+# Public weights are sources too, once their files are on your disk: they want the paper's 64
+# filters::
 #
 #     python -m monai.bundle run --config_file bundles/stroke_ft/train.json --filters 64 \
 #         --source torchvision:resnet50 --strategy encoder
