@@ -19,7 +19,6 @@ from monai_transfer.transforms.slices import slice_presence, slices_with_image
 
 T = TypeVar("T")
 
-
 _LEFT_RIGHT = 2
 """Axis of x in a batch (slice, channel, x, y)."""
 

@@ -191,7 +191,7 @@ def test_no_config_holds_a_path_of_a_machine(bundle: Path):
 
 def test_a_training_config_stays_readable(bundle: Path):
     lines = (bundle / "configs" / "train.json").read_text("utf-8").splitlines()
-    assert len(lines) <= 125
+    assert len(lines) <= 120
     assert max(map(len, lines)) <= 180
 
 

@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 from importlib.util import find_spec
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
@@ -39,7 +39,7 @@ def patch_by_patch(image: torch.Tensor, network: PatchCNN) -> torch.Tensor:
 
 def test_parameter_count_equals_the_sum_over_the_papers_layers():
     filters = [16] * 4 + [24] * 4 + [32] * 4
-    count = sum(9 * i * o + 2 * o for i, o in zip([2, *filters], filters, strict=False))
+    count = sum(9 * i * o + 2 * o for i, o in pairwise([2, *filters]))
     count += 32 * 8 * 8 * 256 + 2 * 256  # dense without bias, norm
     count += 256 * 128 + 2 * 128
     assert count + 128 * 2 + 2 == 619426

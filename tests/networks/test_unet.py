@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ def conv(i: int, o: int, k: int) -> int:
 def test_parameter_count_equals_the_sum_over_the_papers_layers():
     k = 4
     widths = [k, 2 * k, 4 * k, 8 * k]
-    encoder = sum(conv(i, o, 3) + conv(o, o, 3) for i, o in zip([4, *widths], widths, strict=False))
+    encoder = sum(conv(i, o, 3) + conv(o, o, 3) for i, o in pairwise([4, *widths]))
     encoder += sum(2 * w for w in widths[:-1])  # batch norm after each of three poolings
     decoder = 0
     for deep, shallow in ((32, 16), (16, 8), (8, 4)):
