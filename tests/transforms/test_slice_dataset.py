@@ -164,6 +164,7 @@ def test_scanners_change_from_epoch_to_epoch_and_never_the_cached_volumes(brains
     for key in ("image", "label"):
         assert torch.equal(epochs[0][key], epochs[2][key])
         assert all(torch.equal(a[key], b[key]) for a, b in zip(brains, before, strict=True))
+    assert (epochs[0]["image"].dtype, epochs[0]["label"].dtype) == (torch.float32, torch.uint8)
     assert not torch.equal(epochs[0]["image"], epochs[1]["image"])
     assert epochs[0]["image"].min() == 0
     assert epochs[0]["image"].max() <= 1
